@@ -1,0 +1,96 @@
+"""Claims over sessions' results (docs/protocol.md, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exclave.protocol.errors import DecodeError, InvalidField
+from exclave.protocol.fields import decode_abi, encode_abi, keccak256, require_bytes, require_unsigned
+from exclave.protocol.merkle import merkle_proof, merkle_root
+
+SESSION_CLAIM_ABI: Final = "(uint64,bytes32,bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClaim:
+    """What a claim says of one session: a leaf of the claim's tree.
+
+    `block_hashes_root` covers blocks `first_number` to `last_number`, both included: block `first_number` is the
+    anchor (block 0, or the last block of an earlier checkpoint) from which the others are executed.
+    """
+
+    session_id: int
+    config_hash: bytes
+    seed: bytes
+    first_number: int
+    last_number: int
+    last_timestamp: int
+    last_hash: bytes
+    block_hashes_root: bytes
+    result_hash: bytes
+    inbox_count: int
+    inbox_hash: bytes
+
+    def __post_init__(self) -> None:
+        for name in ("session_id", "first_number", "last_number", "last_timestamp", "inbox_count"):
+            require_unsigned(name, getattr(self, name), 64)
+        for name in ("config_hash", "seed", "last_hash", "block_hashes_root", "result_hash", "inbox_hash"):
+            require_bytes(name, getattr(self, name), 32)
+        if self.first_number > self.last_number:
+            raise InvalidField(f"claim of blocks {self.first_number} to {self.last_number}")
+
+    def as_abi_tuple(self) -> tuple[Any, ...]:
+        """The struct's members in ABI order."""
+        return (
+            self.session_id,
+            self.config_hash,
+            self.seed,
+            self.first_number,
+            self.last_number,
+            self.last_timestamp,
+            self.last_hash,
+            self.block_hashes_root,
+            self.result_hash,
+            self.inbox_count,
+            self.inbox_hash,
+        )
+
+    @classmethod
+    def from_abi_tuple(cls, values: Any) -> SessionClaim:
+        """From the members in ABI order. Raises `DecodeError`."""
+        try:
+            members: list[Any] = [bytes(value) if isinstance(value, bytearray) else value for value in values]
+            return cls(*members)
+        except (TypeError, ValueError) as error:
+            raise DecodeError(f"not a session claim: {error}") from error
+
+    def encode(self) -> bytes:
+        """`abi.encode(SessionClaim)`."""
+        return encode_abi([SESSION_CLAIM_ABI], [self.as_abi_tuple()])
+
+    @classmethod
+    def decode(cls, data: bytes) -> SessionClaim:
+        """Inverse of `encode`. Raises `DecodeError`."""
+        return cls.from_abi_tuple(decode_abi([SESSION_CLAIM_ABI], data)[0])
+
+    def leaf(self) -> bytes:
+        """The claim as a leaf of the Merkle tree, hashed twice."""
+        return keccak256(keccak256(self.encode()))
+
+
+def block_hash_leaf(block_hash: bytes) -> bytes:
+    """A block's hash as a leaf, hashed twice."""
+    require_bytes("block_hash", block_hash, 32)
+    return keccak256(keccak256(block_hash))
+
+
+def block_hashes_root(block_hashes: Sequence[bytes]) -> bytes:
+    """Merkle root over block hashes in order."""
+    return merkle_root([block_hash_leaf(block_hash) for block_hash in block_hashes])
+
+
+def block_hash_proof(block_hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """Merkle proof of the hash at `index` (counted from the range's first block)."""
+    return merkle_proof([block_hash_leaf(block_hash) for block_hash in block_hashes], index)
