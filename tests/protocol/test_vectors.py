@@ -1,4 +1,4 @@
-"""The protocol's hashes and encodings against values computed by other means."""
+"""The hashes and encodings of the protocol against values computed by other means."""
 
 from __future__ import annotations
 
