@@ -1,0 +1,341 @@
+"""Sessions' blocks with their transactions, receipts, logs and preconfirmations: the hot path, and what a restore
+reads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import DataError, IntegrityError
+
+from exclave.store.errors import Refusal, SessionsRefused
+from exclave.store.leases import session_resource
+from exclave.store.repository import Repository
+from exclave.store.schema import blocks, heads, leases, logs, sessions, signed64, transactions
+
+# Sessions looked up in one statement: PostgreSQL and SQLite allow far more parameters, but a plan per size is kept.
+_CHUNK = 500
+
+
+class SealedBlock(Protocol):
+    """A sealed block as the engine gives it (`exclave._engine.Block`)."""
+
+    @property
+    def session_id(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def parent_hash(self) -> bytes: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def state_root(self) -> bytes: ...
+    @property
+    def gas_used(self) -> int: ...
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def preconfirmation(self) -> bytes: ...
+    @property
+    def inbox_count(self) -> int: ...
+    @property
+    def inbox_hash(self) -> bytes: ...
+    @property
+    def result(self) -> bytes | None: ...
+    @property
+    def transactions(self) -> Sequence[tuple[Any, ...]]:
+        """(index, hash, type, sender, nonce, to or None, raw, status, gas_used, cumulative_gas_used, contract_address
+        or None)
+        """
+        ...
+
+    @property
+    def logs(self) -> Sequence[tuple[Any, ...]]:
+        """(log_index, transaction_index, address, topic0 .. topic3 or None, data)"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A block as a restore or a claim needs it."""
+
+    session_id: int
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    header: bytes
+    preconfirmation: bytes
+    inbox_count: int
+    inbox_hash: bytes
+    result: bytes | None
+    transactions: list[bytes]
+    senders: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a session's stored chain ends; `result` is set when the session has ended."""
+
+    session_id: int
+    number: int
+    hash: bytes
+    timestamp: int
+    inbox_count: int
+    result: bytes | None
+
+
+class Blocks(Repository):
+    def write(self, sealed: Sequence[SealedBlock], tokens: Mapping[int, int]) -> None:
+        """Make blocks of any number of sessions durable in one transaction (one fsync). On return they are on disk
+        (INVARIANT I6).
+
+        `tokens`: each session's fencing token. A session's blocks come in ascending order and continue its stored
+        chain; a block that is already stored is accepted as done.
+
+        Raises `SessionsRefused` with the sessions of which nothing was written, and why (stale token, another block
+        at this height, a gap, data that the database refuses); the others' blocks are durable all the same (INVARIANT
+        I5). Raises `StoreUnavailable` and the like when nothing was written.
+        """
+        if not sealed:
+            return
+        by_session: dict[int, list[SealedBlock]] = defaultdict(list)
+        for block in sealed:
+            by_session[block.session_id].append(block)
+
+        try:
+            refusals = self._store.run(lambda tx: self._write_all(tx, by_session, tokens))
+        except (IntegrityError, DataError, OverflowError):
+            # One of them has a block that the database doesn't take. All was rolled back; find out which, so that the
+            # others don't suffer (INVARIANT I5).
+            refusals = self._store.run(lambda tx: self._write_one_by_one(tx, by_session, tokens))
+        if refusals:
+            raise SessionsRefused(refusals)
+
+    def head(self, session_id: int, *, connection: Connection | None = None) -> Head | None:
+        """The last stored block of a session, None while there is only block 0."""
+
+        def work(tx: Connection) -> Head | None:
+            row = tx.execute(select(heads).where(heads.c.session_id == session_id)).first()
+            return None if row is None else Head(**row._mapping)
+
+        return self._read(work, connection)
+
+    def load(
+        self, session_id: int, first: int = 1, last: int | None = None, *, page: int = 256
+    ) -> Iterator[StoredBlock]:
+        """A session's blocks from `first` to `last` (or the end) in order, read in pages so that a long session needs
+        little memory.
+        """
+        while True:
+            loaded = self._store.read(lambda tx, start=first: self._page(tx, session_id, start, last, page))  # type: ignore[misc]
+            yield from loaded
+            if len(loaded) < page:
+                return
+            first = loaded[-1].number + 1
+
+    def hashes(self, session_id: int, first: int, last: int, *, connection: Connection | None = None) -> list[bytes]:
+        """The hashes of the stored blocks `first` (at least 1) to `last`, in order."""
+
+        def work(tx: Connection) -> list[bytes]:
+            query = (
+                select(blocks.c.hash)
+                .where(blocks.c.session_id == session_id, blocks.c.number.between(first, last))
+                .order_by(blocks.c.number)
+            )
+            return list(tx.scalars(query))
+
+        return self._read(work, connection)
+
+    def preconfirmation(self, session_id: int, number: int, *, connection: Connection | None = None) -> bytes | None:
+        """The operator's signature of a block (65 bytes), None when there is no such block."""
+
+        def work(tx: Connection) -> bytes | None:
+            return tx.scalar(
+                select(blocks.c.preconfirmation).where(blocks.c.session_id == session_id, blocks.c.number == number)
+            )
+
+        return self._read(work, connection)
+
+    # internals
+
+    def _write_all(
+        self, tx: Connection, by_session: dict[int, list[SealedBlock]], tokens: Mapping[int, int]
+    ) -> dict[int, Refusal]:
+        refusals, accepted = self._admit(tx, by_session, tokens)
+        _insert(tx, accepted)
+        return refusals
+
+    def _write_one_by_one(
+        self, tx: Connection, by_session: dict[int, list[SealedBlock]], tokens: Mapping[int, int]
+    ) -> dict[int, Refusal]:
+        refusals, accepted = self._admit(tx, by_session, tokens)
+        for session_id, chain in accepted.items():
+            try:
+                with tx.begin_nested():
+                    _insert(tx, {session_id: chain})
+            except (IntegrityError, DataError, OverflowError):
+                refusals[session_id] = Refusal.INVALID
+        return refusals
+
+    def _admit(
+        self, tx: Connection, by_session: dict[int, list[SealedBlock]], tokens: Mapping[int, int]
+    ) -> tuple[dict[int, Refusal], dict[int, list[SealedBlock]]]:
+        """Which sessions may be written, and which of their blocks are new."""
+        refusals: dict[int, Refusal] = {}
+        accepted: dict[int, list[SealedBlock]] = {}
+        current_tokens = _tokens(tx, sorted(by_session))
+        stored = _heads(tx, sorted(by_session))
+        for session_id, chain in by_session.items():
+            # INVARIANT I6: the lease's row is locked until commit, so no other process can become the owner in between.
+            if session_id not in tokens or current_tokens.get(session_id) != tokens[session_id]:
+                refusals[session_id] = Refusal.LEASE_LOST
+                continue
+            head_number, head_hash = stored.get(session_id, (0, None))
+            new: list[SealedBlock] = []
+            for block in chain:
+                if block.number <= head_number and not new:
+                    known = tx.scalar(
+                        select(blocks.c.hash).where(blocks.c.session_id == session_id, blocks.c.number == block.number)
+                    )
+                    if known != block.hash:
+                        refusals[session_id] = Refusal.CONFLICT
+                        break
+                elif block.number != head_number + 1:
+                    refusals[session_id] = Refusal.GAP
+                    break
+                elif head_hash is not None and block.parent_hash != head_hash:
+                    refusals[session_id] = Refusal.CONFLICT
+                    break
+                else:
+                    new.append(block)
+                    head_number, head_hash = block.number, block.hash
+            else:
+                if new:
+                    accepted[session_id] = new
+        return refusals, accepted
+
+    def _page(self, tx: Connection, session_id: int, first: int, last: int | None, page: int) -> list[StoredBlock]:
+        query = (
+            select(blocks)
+            .where(blocks.c.session_id == session_id, blocks.c.number >= first)
+            .order_by(blocks.c.number)
+            .limit(page)
+        )
+        if last is not None:
+            query = query.where(blocks.c.number <= last)
+        rows = tx.execute(query).all()
+        if not rows:
+            return []
+        raw: dict[int, list[bytes]] = defaultdict(list)
+        senders: dict[int, list[bytes]] = defaultdict(list)
+        query_transactions = (
+            select(transactions.c.number, transactions.c.raw, transactions.c.sender)
+            .where(
+                transactions.c.session_id == session_id, transactions.c.number.between(rows[0].number, rows[-1].number)
+            )
+            .order_by(transactions.c.number, transactions.c.transaction_index)
+        )
+        for number, transaction, sender in tx.execute(query_transactions):
+            raw[number].append(transaction)
+            senders[number].append(sender)
+        return [
+            StoredBlock(
+                session_id=session_id,
+                number=row.number,
+                hash=row.hash,
+                parent_hash=row.parent_hash,
+                timestamp=row.timestamp,
+                header=row.header,
+                preconfirmation=row.preconfirmation,
+                inbox_count=row.inbox_count,
+                inbox_hash=row.inbox_hash,
+                result=row.result,
+                transactions=raw[row.number],
+                senders=senders[row.number],
+            )
+            for row in rows
+        ]
+
+
+def _tokens(tx: Connection, session_ids: list[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for start in range(0, len(session_ids), _CHUNK):
+        by_resource = {session_resource(i): i for i in session_ids[start : start + _CHUNK]}
+        # In order, so that two writers of overlapping sessions can't wait for each other.
+        query = (
+            select(leases.c.resource, leases.c.token)
+            .where(leases.c.resource.in_(sorted(by_resource)), leases.c.owner.is_not(None))
+            .order_by(leases.c.resource)
+            .with_for_update(read=True)
+        )
+        found.update({by_resource[resource]: token for resource, token in tx.execute(query)})
+    return found
+
+
+def _heads(tx: Connection, session_ids: list[int]) -> dict[int, tuple[int, bytes | None]]:
+    """Number and hash of each session's last block; block 0 where nothing is stored yet."""
+    found: dict[int, tuple[int, bytes | None]] = {}
+    for start in range(0, len(session_ids), _CHUNK):
+        chunk = session_ids[start : start + _CHUNK]
+        query = (
+            select(sessions.c.session_id, sessions.c.genesis_hash, heads.c.number, heads.c.hash)
+            .select_from(sessions.outerjoin(heads))
+            .where(sessions.c.session_id.in_(chunk))
+        )
+        for session_id, genesis_hash, number, head_hash in tx.execute(query):
+            found[session_id] = (0, genesis_hash) if number is None else (number, head_hash)
+    return found
+
+
+def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
+    """Plain tuples and prepared statements: this is what each acknowledged transaction waits for."""
+    block_rows: list[tuple[Any, ...]] = []
+    transaction_rows: list[tuple[Any, ...]] = []
+    log_rows: list[tuple[Any, ...]] = []
+    head_rows: list[tuple[Any, ...]] = []
+    for session_id, chain in accepted.items():
+        for block in chain:
+            number = block.number
+            block_rows.append(
+                (
+                    session_id,
+                    number,
+                    block.hash,
+                    block.parent_hash,
+                    block.timestamp,
+                    block.state_root,
+                    block.gas_used,
+                    block.header,
+                    block.preconfirmation,
+                    block.inbox_count,
+                    block.inbox_hash,
+                    block.result,
+                )
+            )
+            for entry in block.transactions:
+                transaction_rows.append((session_id, number, *entry[:4], signed64(entry[4]), *entry[5:]))
+            for entry in block.logs:
+                log_rows.append((session_id, number, *entry))
+        last = chain[-1]
+        head_rows.append((session_id, last.number, last.hash, last.timestamp, last.inbox_count, last.result))
+    for table, rows in ((blocks, block_rows), (transactions, transaction_rows), (logs, log_rows)):
+        if rows:
+            tx.exec_driver_sql(_insert_statement(tx, table), rows)
+    if head_rows:
+        upsert = " ON CONFLICT (session_id) DO UPDATE SET " + ", ".join(
+            f"{c} = excluded.{c}" for c in ("number", "hash", "timestamp", "inbox_count", "result")
+        )
+        tx.exec_driver_sql(_insert_statement(tx, heads) + upsert, head_rows)
+
+
+def _insert_statement(tx: Connection, table: Table) -> str:
+    mark = "%s" if tx.dialect.name == "postgresql" else "?"
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    return f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join([mark] * len(table.columns))})'

@@ -1,0 +1,126 @@
+"""Leases with fencing tokens: what only one process may do at a time.
+
+A lease alone doesn't keep a paused process from writing after its time: therefore each change of hands makes the
+token grow, and a write shows its token in its own transaction (`check`, `Blocks.write`). INVARIANT I6, I7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, select, update
+
+from exclave.store.errors import LeaseHeld, LeaseLost
+from exclave.store.repository import Repository, insert_if_absent
+from exclave.store.schema import leases
+
+
+def session_resource(session_id: int) -> str:
+    """The name of the lease whose holder may write a session's blocks."""
+    return f"session:{session_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What `acquire` gave: `token` is shown with each write; `expires_at_ms` is in the store's clock."""
+
+    resource: str
+    owner: str
+    token: int
+    expires_at_ms: int
+
+
+class Leases(Repository):
+    def acquire(self, resource: str, owner: str, seconds: float, *, connection: Connection | None = None) -> Lease:
+        """Take a free, released or expired lease, or one's own again; the token is larger than all before it.
+
+        `owner` must be of one process only (host, process id and something random): an owner can take its own lease
+        over at any time. Raises `LeaseHeld` when another owner has it.
+        """
+
+        def work(tx: Connection) -> Lease:
+            insert_if_absent(tx, leases, {"resource": resource, "owner": None, "token": 0, "expires_at_ms": 0})
+            row = tx.execute(select(leases).where(leases.c.resource == resource).with_for_update()).one()
+            now = self._store.now_ms(tx)
+            if row.owner is not None and row.owner != owner and row.expires_at_ms > now:
+                raise LeaseHeld(resource, row.owner, (row.expires_at_ms - now) / 1000)
+            lease = Lease(resource, owner, row.token + 1, now + int(seconds * 1000))
+            tx.execute(
+                update(leases)
+                .where(leases.c.resource == resource)
+                .values(owner=owner, token=lease.token, expires_at_ms=lease.expires_at_ms)
+            )
+            return lease
+
+        return self._write(work, connection)
+
+    def renew(self, held: Iterable[Lease], seconds: float, *, connection: Connection | None = None) -> list[Lease]:
+        """Prolong leases, all in one transaction; returns them with their new end. A lease that expired and that
+        nobody took is still one's own.
+
+        Raises `LeaseLost` with those that were taken over or released; the others are prolonged all the same.
+        """
+        wanted = sorted(held, key=lambda lease: lease.resource)
+
+        def work(tx: Connection) -> list[Lease]:
+            until = self._store.now_ms(tx) + int(seconds * 1000)
+            renewed = []
+            for lease in wanted:
+                prolonged = tx.execute(
+                    update(leases)
+                    .where(
+                        leases.c.resource == lease.resource,
+                        leases.c.owner == lease.owner,
+                        leases.c.token == lease.token,
+                    )
+                    .values(expires_at_ms=until)
+                )
+                if prolonged.rowcount:
+                    renewed.append(replace(lease, expires_at_ms=until))
+            return renewed
+
+        renewed = self._write(work, connection)
+        lost = {lease.resource for lease in wanted} - {lease.resource for lease in renewed}
+        if lost:
+            raise LeaseLost(lost)
+        return renewed
+
+    def release(self, held: Iterable[Lease], *, connection: Connection | None = None) -> None:
+        """Give leases back at once. Leases that are no longer one's own are left alone."""
+
+        def work(tx: Connection) -> None:
+            for lease in sorted(held, key=lambda lease: lease.resource):
+                tx.execute(
+                    update(leases)
+                    .where(
+                        leases.c.resource == lease.resource,
+                        leases.c.owner == lease.owner,
+                        leases.c.token == lease.token,
+                    )
+                    .values(owner=None)
+                )
+
+        self._write(work, connection)
+
+    def check(self, lease: Lease, *, connection: Connection) -> None:
+        """Fence a write: nobody can take the lease over before the given transaction ends.
+
+        Raises `LeaseLost` when somebody already has, or when it was released.
+        """
+        row = connection.execute(
+            select(leases.c.owner, leases.c.token).where(leases.c.resource == lease.resource).with_for_update(read=True)
+        ).first()
+        if row is None or row.owner != lease.owner or row.token != lease.token:
+            raise LeaseLost([lease.resource])
+
+    def holder(self, resource: str, *, connection: Connection | None = None) -> Lease | None:
+        """Who holds a lease now, None when it is free, released or expired."""
+
+        def work(tx: Connection) -> Lease | None:
+            row = tx.execute(select(leases).where(leases.c.resource == resource)).first()
+            if row is None or row.owner is None or row.expires_at_ms <= self._store.now_ms(tx):
+                return None
+            return Lease(row.resource, row.owner, row.token, row.expires_at_ms)
+
+        return self._read(work, connection)

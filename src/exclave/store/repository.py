@@ -1,0 +1,38 @@
+"""What the repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from exclave.store.store import Store
+
+T = TypeVar("T")
+
+
+class Repository:
+    """A group of tables with one subject."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def _write(self, work: Callable[[Connection], T], connection: Connection | None) -> T:
+        return self._store.run(work, connection)
+
+    def _read(self, work: Callable[[Connection], T], connection: Connection | None) -> T:
+        return self._store.read(work, connection)
+
+
+def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless its key exists; whether it was inserted. The same statement in both databases."""
+    builder = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return bool(connection.execute(builder(table).values(**values).on_conflict_do_nothing()).rowcount)
+
+
+def differences(record: Mapping[str, Any], row: RowMapping, names: tuple[str, ...]) -> list[str]:
+    """The named fields in which a record and its stored row differ."""
+    return [name for name in names if record[name] != row[name]]
