@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from exclave.store import LeaseHeld, LeaseLost, Store
+
+
+def test_a_second_owner_is_refused_until_the_lease_expires(store: Store, clock) -> None:
+    first = store.leases.acquire("session:1", "a", 10)
+    with pytest.raises(LeaseHeld) as refused:
+        store.leases.acquire("session:1", "b", 10)
+    assert refused.value.owner == "a"
+    assert "held by a for another 10.0 s" in str(refused.value)
+
+    clock.seconds += 9.9
+    with pytest.raises(LeaseHeld):
+        store.leases.acquire("session:1", "b", 10)
+    clock.seconds += 0.2
+    second = store.leases.acquire("session:1", "b", 10)
+    assert second.token > first.token
+    assert store.leases.holder("session:1") == second
+
+
+def test_renewal_prolongs_and_fails_after_a_take_over(store: Store, clock) -> None:
+    one = store.leases.acquire("session:1", "a", 10)
+    two = store.leases.acquire("session:2", "a", 10)
+    clock.seconds += 9
+    one, two = store.leases.renew([one, two], 10)
+    clock.seconds += 9
+    with pytest.raises(LeaseHeld):
+        store.leases.acquire("session:1", "b", 10)
+    clock.seconds += 2
+    store.leases.acquire("session:1", "b", 10)
+
+    # Session 2 expired too, but nobody took it: it is prolonged although session 1 is lost.
+    with pytest.raises(LeaseLost) as lost:
+        store.leases.renew([one, two], 10)
+    assert lost.value.resources == {"session:1"}
+    with pytest.raises(LeaseHeld):
+        store.leases.acquire("session:2", "b", 10)
+
+
+def test_a_released_lease_is_free_at_once_and_its_token_is_stale(store: Store) -> None:
+    lease = store.leases.acquire("session:1", "a", 10)
+    store.leases.release([lease])
+    assert store.leases.holder("session:1") is None
+    with store.transaction() as connection, pytest.raises(LeaseLost):
+        store.leases.check(lease, connection=connection)
+    assert store.leases.acquire("session:1", "b", 10).token > lease.token
+    store.leases.release([lease])  # no longer ours: has no effect
+    assert store.leases.holder("session:1") is not None
+
+
+def test_an_owner_takes_its_own_lease_again_and_fences_its_earlier_self(store: Store) -> None:
+    before = store.leases.acquire("signer:0x01", "a", 10)
+    after = store.leases.acquire("signer:0x01", "a", 10)
+    assert after.token > before.token
+    with store.transaction() as connection:
+        store.leases.check(after, connection=connection)
+        with pytest.raises(LeaseLost):
+            store.leases.check(before, connection=connection)
+
+
+def test_tokens_grow_through_any_history(store: Store, clock) -> None:
+    tokens = []
+    for round_ in range(30):
+        lease = store.leases.acquire("session:7", f"owner {round_ % 3}", 1)
+        tokens.append(lease.token)
+        if round_ % 2:
+            store.leases.release([lease])
+        else:
+            clock.seconds += 1.001
+    assert tokens == sorted(set(tokens))
+
+
+def test_the_default_clock_is_the_databases_where_machines_share_it(database_url: str) -> None:
+    with Store(database_url) as store:
+        store.migrate()
+        lease = store.leases.acquire("session:1", "a", 60)
+        assert store.leases.holder("session:1") == lease
+        with store.snapshot() as connection:
+            assert abs(lease.expires_at_ms - 60_000 - store.now_ms(connection)) < 30_000
