@@ -1,1 +1,20 @@
+//! Sessions' hot state, block building and JSON-RPC; as a Python extension, `exclave._engine`.
 
+mod admission;
+mod builder;
+pub mod chain;
+mod committer;
+pub mod engine;
+pub mod error;
+pub mod host;
+pub mod limits;
+pub mod preconfirmation;
+mod queue;
+pub mod rpc;
+mod scheduler;
+pub mod session;
+
+pub use chain::{Chain, CommittedBlock};
+pub use engine::Engine;
+pub use error::{CallError, EngineError, RestoreError, SessionError, SubmitError};
+pub use session::Session;

@@ -1,0 +1,532 @@
+//! All sessions of a process: templates, registry, builders, committer.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{channel, Sender};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{keccak256, Address, Bytes, B256};
+use parking_lot::{Mutex, RwLock};
+use stf::{Block, Genesis, Header, State};
+use tokio::runtime::Runtime;
+use tokio::sync::{watch, Semaphore};
+
+use crate::admission;
+use crate::builder::{self, Candidate, Turn};
+use crate::chain::{Chain, CommittedBlock};
+use crate::committer;
+use crate::error::{CallError, EngineError, RestoreError, SessionError, SubmitError};
+use crate::host::Host;
+use crate::limits::Limits;
+use crate::preconfirmation::{PreconfirmationDomain, PreconfirmationSigner};
+use crate::rpc::RpcServer;
+use crate::scheduler::Scheduler;
+use crate::session::{Context, Phase, Session};
+
+/// How long a request waits for a session that someone else is restoring.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sessions that may wait for their turn to be woken.
+const WAKE_BACKLOG: usize = 1024;
+
+/// A genesis state that sessions start from, shared by all of them.
+#[derive(Clone)]
+pub struct Template {
+    pub state_root: B256,
+    /// keccak256 of the template's file.
+    pub data_hash: B256,
+    /// `keccak256(abi.encode(stateRoot, dataHash))`
+    pub template_id: B256,
+    state: State,
+}
+
+/// All that fixes a session's block 0.
+#[derive(Clone, Debug)]
+pub struct SessionOpening {
+    pub session_id: u64,
+    pub chain_id: u64,
+    pub state_root: B256,
+    pub config_hash: B256,
+    pub seed: B256,
+    /// Seconds since 1970.
+    pub timestamp: u64,
+    /// The raw init message; None for a template-building session.
+    pub init_transaction: Option<Bytes>,
+}
+
+/// What the engine is made with.
+pub struct EngineOptions {
+    /// secp256k1 key; without it blocks have no preconfirmation.
+    pub preconfirmation_key: Option<[u8; 32]>,
+    pub l1_chain_id: u64,
+    pub zk_relayer: Address,
+    /// Threads that serve JSON-RPC.
+    pub rpc_threads: usize,
+    pub limits: Limits,
+}
+
+type WakeResult = Option<Result<(), SessionError>>;
+
+/// Everything in memory of one process. Shared by `Arc`; all methods may be called from any thread.
+pub struct Engine {
+    context: Arc<Context>,
+    host: Arc<dyn Host>,
+    signer: Option<Arc<PreconfirmationSigner>>,
+    l1_chain_id: u64,
+    templates: RwLock<HashMap<B256, Template>>,
+    sessions: Arc<RwLock<HashMap<u64, Arc<Session>>>>,
+    wakes: Mutex<HashMap<u64, watch::Receiver<WakeResult>>>,
+    wake_permits: Arc<Semaphore>,
+    call_permits: Arc<Semaphore>,
+    runtime: Mutex<Option<Runtime>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    servers: Mutex<Vec<RpcServer>>,
+}
+
+impl Engine {
+    /// Starts the threads. Fails if the key is invalid or the system gives no threads.
+    pub fn new(options: EngineOptions, host: Arc<dyn Host>) -> Result<Arc<Self>, EngineError> {
+        let failed = |error: std::io::Error| EngineError::State(error.to_string());
+        let domain = PreconfirmationDomain::new(options.l1_chain_id, options.zk_relayer);
+        let signer = options
+            .preconfirmation_key
+            .map(|key| PreconfirmationSigner::new(key, domain).map(Arc::new))
+            .transpose()
+            .map_err(|_| EngineError::State("the preconfirmation key is not a valid secp256k1 key".into()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.rpc_threads.max(1))
+            .thread_name("exclave-rpc")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let limits = options.limits;
+        let engine = Arc::new(Self {
+            wake_permits: Arc::new(Semaphore::new(limits.wakes)),
+            call_permits: Arc::new(Semaphore::new(limits.calls)),
+            context: Arc::new(Context {
+                scheduler: Scheduler::new(),
+                runtime: runtime.handle().clone(),
+                limits,
+                stopping: AtomicBool::new(false),
+            }),
+            host,
+            signer,
+            l1_chain_id: options.l1_chain_id,
+            templates: RwLock::default(),
+            sessions: Arc::default(),
+            wakes: Mutex::default(),
+            runtime: Mutex::new(Some(runtime)),
+            threads: Mutex::default(),
+            servers: Mutex::default(),
+        });
+        engine.start_threads().map_err(failed)?;
+        Ok(engine)
+    }
+
+    fn start_threads(&self) -> std::io::Result<()> {
+        let (candidates, sealed) = channel();
+        let mut threads = self.threads.lock();
+        for index in 0..self.context.limits.builder_threads {
+            let builder = BuilderThread {
+                context: self.context.clone(),
+                sessions: self.sessions.clone(),
+                host: self.host.clone(),
+                signer: self.signer.clone(),
+                candidates: candidates.clone(),
+            };
+            let name = format!("exclave-build-{index}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || builder.run())?);
+        }
+        let (host, sessions) = (self.host.clone(), self.sessions.clone());
+        let group = self.context.limits.persist_group;
+        threads.push(std::thread::Builder::new().name("exclave-commit".into()).spawn(move || {
+            committer::run(sealed, host.as_ref(), group, |id, reason| {
+                remove(&sessions, id, reason);
+            });
+        })?);
+        Ok(())
+    }
+
+    pub fn l1_chain_id(&self) -> u64 {
+        self.l1_chain_id
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+
+    /// The runtime that serves JSON-RPC.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.context.runtime
+    }
+
+    /// Keeps a template in memory; adding it again changes nothing.
+    pub fn add_template(&self, data: &[u8]) -> Result<Template, stf::TemplateError> {
+        let (mut state, data_hash) = State::from_template(data)?;
+        let state_root = state.root();
+        let template_id = keccak256([state_root.0, data_hash.0].concat());
+        let template = Template { state_root, data_hash, template_id, state };
+        self.templates.write().insert(state_root, template.clone());
+        Ok(template)
+    }
+
+    /// Makes a session's block 0. Stored blocks can be restored then; it builds none before `activate`. Returns block 0's hash.
+    pub fn open_session(&self, opening: SessionOpening) -> Result<B256, EngineError> {
+        self.check_running()?;
+        let id = opening.session_id;
+        let state = {
+            let templates = self.templates.read();
+            let template = templates.get(&opening.state_root);
+            template.ok_or(EngineError::UnknownTemplate(opening.state_root))?.state.clone()
+        };
+        let init = match opening.init_transaction {
+            Some(raw) => Some(admission::message(raw, opening.chain_id)?),
+            None => None,
+        };
+        let genesis = Genesis {
+            state_root: opening.state_root,
+            config_hash: opening.config_hash,
+            seed: opening.seed,
+            timestamp: opening.timestamp,
+            init_message_hash: init.as_ref().map_or(B256::ZERO, |(message, _)| message.message_hash()),
+        };
+        let block = self.genesis_block(id, genesis.header(), state)?;
+        let hash = block.hash();
+        let init = init.map(|(_, recovered)| recovered);
+        let session = Session::new(id, opening.chain_id, block, init, self.context.clone());
+        match self.sessions.write().entry(id) {
+            std::collections::hash_map::Entry::Occupied(_) => Err(EngineError::AlreadyOpen(id)),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(session);
+                Ok(hash)
+            }
+        }
+    }
+
+    fn genesis_block(&self, session_id: u64, header: Header, state: State) -> Result<Arc<CommittedBlock>, EngineError> {
+        let hash = header.hash_slow();
+        let result_hash = state
+            .storage(&stf::PREDEPLOY, &Default::default())
+            .map_err(|error| EngineError::State(error.to_string()))?;
+        let sealed = stf::SealedBlock {
+            header,
+            hash,
+            transactions: Vec::new(),
+            receipts: Vec::new(),
+            state,
+            result_hash: result_hash.into(),
+        };
+        Ok(Arc::new(CommittedBlock {
+            session_id,
+            preconfirmation: self.signer.as_ref().map(|signer| signer.sign(session_id, 0, &hash)),
+            size: sealed.encoded().len(),
+            inbox_count: 0,
+            result: None,
+            sealed,
+        }))
+    }
+
+    /// Executes a stored block again on top of the session's last one and compares the hash. `senders` are those that were recovered before it was stored.
+    /// On failure the session is dropped.
+    pub fn restore_block(&self, id: u64, header: &[u8], transactions: Vec<Bytes>, senders: &[Address]) -> Result<(), RestoreError> {
+        let session = self.loaded(id).ok_or(RestoreError::UnknownSession(id))?;
+        let restored = self.verify_stored(&session, header, transactions, senders).and_then(|block| session.restore(Arc::new(block)));
+        if !matches!(restored, Ok(()) | Err(RestoreError::AlreadyActive(_))) {
+            remove(&self.sessions, id, SubmitError::SessionDropped(id));
+        }
+        restored
+    }
+
+    fn verify_stored(
+        &self,
+        session: &Session,
+        header: &[u8],
+        transactions: Vec<Bytes>,
+        senders: &[Address],
+    ) -> Result<CommittedBlock, RestoreError> {
+        let id = session.id;
+        if session.phase() == Phase::Active {
+            return Err(RestoreError::AlreadyActive(id));
+        }
+        let header =
+            stf::header_from_rlp(header).map_err(|error| RestoreError::Malformed { id, reason: error.to_string() })?;
+        let chain = session.chain();
+        let parent = chain.head();
+        let number = header.number;
+        let block = Block { header, transactions };
+        let sealed = stf::verify_block(
+            parent.header(),
+            chain.state().clone(),
+            &block,
+            Some(senders),
+            session.chain_id,
+            chain.as_ref(),
+        )
+        .map_err(|error| RestoreError::InvalidBlock { id, number, reason: error.to_string() })?;
+        Ok(builder::committed(id, parent, chain.has_init(), sealed, self.signer.as_deref()))
+    }
+
+    /// Lets an opened (and restored) session build blocks; its init message is executed if block 1 isn't there yet.
+    pub fn activate(&self, id: u64) -> Result<(), EngineError> {
+        self.check_running()?;
+        self.loaded(id).ok_or(EngineError::UnknownSession(id))?.activate()
+    }
+
+    /// Queues forced messages, raw transactions of type 0x7e, in order of index. Known ones are ignored.
+    pub fn enqueue_messages(&self, id: u64, transactions: Vec<Bytes>) -> Result<(), EngineError> {
+        self.check_running()?;
+        let session = self.loaded(id).ok_or(EngineError::UnknownSession(id))?;
+        let messages = transactions
+            .into_iter()
+            .map(|raw| admission::message(raw, session.chain_id).map(|(message, recovered)| (message.index, recovered)))
+            .collect::<Result<_, _>>()?;
+        session.enqueue_messages(messages)
+    }
+
+    /// Takes a session out of memory. A block that is being built or committed is finished first. False if it wasn't there.
+    pub fn drop_session(&self, id: u64) -> bool {
+        let Some(session) = remove(&self.sessions, id, SubmitError::SessionDropped(id)) else { return false };
+        // From within `persist` this can't wait for the very call that it is made in.
+        if std::thread::current().name() != Some("exclave-commit") {
+            session.wait_idle(Instant::now() + self.context.limits.shutdown);
+        }
+        true
+    }
+
+    /// The session if it is in memory, in whatever phase.
+    pub fn loaded(&self, id: u64) -> Option<Arc<Session>> {
+        self.sessions.read().get(&id).cloned()
+    }
+
+    /// The session, woken through the host if it isn't in memory. Concurrent callers share one wake.
+    pub async fn session(self: &Arc<Self>, id: u64) -> Result<Arc<Session>, SessionError> {
+        if let Some(session) = self.active(id).await? {
+            return Ok(session);
+        }
+        let mut outcome = match self.join_wake(id)? {
+            Some(outcome) => outcome,
+            None => return self.active(id).await?.ok_or(SessionError::Unknown(id)),
+        };
+        let woken = outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
+        match woken {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) => return Err(error),
+            Ok(None) | Err(_) => return Err(SessionError::ShuttingDown),
+        }
+        let woken = self.active(id).await?;
+        woken.ok_or_else(|| SessionError::Wake { id, reason: "it was dropped again at once".into() })
+    }
+
+    /// The session in memory, once it is active.
+    async fn active(&self, id: u64) -> Result<Option<Arc<Session>>, SessionError> {
+        if self.context.stopping.load(Ordering::Acquire) {
+            return Err(SessionError::ShuttingDown);
+        }
+        let Some(session) = self.loaded(id) else { return Ok(None) };
+        match session.phase() {
+            Phase::Active => Ok(Some(session)),
+            Phase::Dropped => Ok(None),
+            Phase::Restoring => match tokio::time::timeout(RESTORE_PATIENCE, session.settled_phase()).await {
+                Ok(Phase::Active) => Ok(Some(session)),
+                Ok(_) => Ok(None),
+                Err(_) => Err(SessionError::Busy),
+            },
+        }
+    }
+
+    /// The present wake of the session, or a new one. None if it came into memory meanwhile.
+    fn join_wake(self: &Arc<Self>, id: u64) -> Result<Option<watch::Receiver<WakeResult>>, SessionError> {
+        let mut wakes = self.wakes.lock();
+        if let Some(outcome) = wakes.get(&id) {
+            return Ok(Some(outcome.clone()));
+        }
+        if self.loaded(id).is_some() {
+            return Ok(None);
+        }
+        if wakes.len() >= WAKE_BACKLOG {
+            return Err(SessionError::Busy);
+        }
+        let (finished, outcome) = watch::channel(None);
+        wakes.insert(id, outcome.clone());
+        drop(wakes);
+        let engine = self.clone();
+        self.context.runtime.spawn(async move {
+            let result = engine.wake(id).await;
+            engine.wakes.lock().remove(&id);
+            finished.send_replace(Some(result));
+        });
+        Ok(Some(outcome))
+    }
+
+    async fn wake(&self, id: u64) -> Result<(), SessionError> {
+        let _permit = self.wake_permits.clone().acquire_owned().await.map_err(|_| SessionError::ShuttingDown)?;
+        let host = self.host.clone();
+        match tokio::task::spawn_blocking(move || host.wake(id)).await {
+            Ok(Ok(true)) => match self.loaded(id) {
+                Some(_) => Ok(()),
+                None => Err(SessionError::Wake { id, reason: "it was not opened".into() }),
+            },
+            Ok(Ok(false)) => Err(SessionError::Unknown(id)),
+            Ok(Err(reason)) => {
+                self.host.warn(&format!("session {id} could not be loaded: {reason}"));
+                Err(SessionError::Wake { id, reason })
+            }
+            Err(error) => Err(SessionError::Wake { id, reason: error.to_string() }),
+        }
+    }
+
+    /// Asks the host to answer a JSON-RPC method; parameters and result are JSON texts.
+    pub async fn call(&self, method: String, params: String) -> Result<String, CallError> {
+        let internal = |message: String| CallError { code: -32603, message, data: None };
+        let permits = self.call_permits.clone();
+        let _permit = permits.acquire_owned().await.map_err(|error| internal(error.to_string()))?;
+        if self.context.stopping.load(Ordering::Acquire) {
+            return Err(internal("node is shutting down".into()));
+        }
+        let host = self.host.clone();
+        let answer = tokio::task::spawn_blocking(move || host.call(&method, &params)).await;
+        answer.unwrap_or_else(|error| Err(internal(error.to_string())))
+    }
+
+    /// Executes signed transactions and returns their hashes when all are durable; blocks. The first error is returned with its position; the others may have been executed.
+    pub fn submit(self: &Arc<Self>, id: u64, transactions: Vec<Bytes>) -> Result<Vec<B256>, (usize, SubmitError)> {
+        let session = self.context.runtime.block_on(self.session(id)).map_err(|error| {
+            let error = match error {
+                SessionError::Unknown(id) => SubmitError::UnknownSession(id),
+                SessionError::ShuttingDown => SubmitError::ShuttingDown,
+                error @ (SessionError::Wake { .. } | SessionError::Busy) => SubmitError::Internal(error.to_string()),
+            };
+            (0, error)
+        })?;
+        let queued: Vec<_> = transactions.into_iter().map(|raw| session.enqueue(raw)).collect();
+        let answers = queued.into_iter().map(|queued| {
+            queued.and_then(|receiver| receiver.blocking_recv().unwrap_or(Err(SubmitError::SessionDropped(id))))
+        });
+        // All are waited for, so that on return nothing of this call is in flight.
+        let answers: Vec<_> = answers.collect();
+        answers.into_iter().enumerate().map(|(index, answer)| answer.map_err(|error| (index, error))).collect()
+    }
+
+    /// The session's present state as a template file.
+    pub fn export_template(&self, id: u64) -> Result<Vec<u8>, EngineError> {
+        let session = self.loaded(id).ok_or(EngineError::UnknownSession(id))?;
+        let state = session.chain().state().clone();
+        state.to_template().map_err(|error| EngineError::State(error.to_string()))
+    }
+
+    /// The encoded witness of a block: what its execution reads of its parent's state.
+    pub fn witness(&self, id: u64, number: u64) -> Result<Bytes, EngineError> {
+        let session = self.loaded(id).ok_or(EngineError::UnknownSession(id))?;
+        let chain = session.chain();
+        let unknown = EngineError::UnknownBlock { id, number };
+        let block = chain.block(number).ok_or_else(|| unknown.clone())?;
+        let parent = number.checked_sub(1).and_then(|parent| chain.block(parent)).ok_or(unknown)?;
+        let senders: Vec<Address> = block.sealed.transactions.iter().map(|transaction| transaction.sender).collect();
+        let body = Block {
+            header: block.header().clone(),
+            transactions: block.sealed.transactions.iter().map(|transaction| transaction.raw.clone()).collect(),
+        };
+        let header = |number: u64| chain.block(number).map(|block| block.header().clone());
+        stf::record_witness(parent.header(), &parent.sealed.state, &body, Some(&senders), session.chain_id, &header)
+            .map(|witness| witness.encoded())
+            .map_err(|error| EngineError::State(error.to_string()))
+    }
+
+    /// Starts a JSON-RPC server (HTTP and WebSocket on one port) and returns its port.
+    pub fn serve(self: &Arc<Self>, host: &str, port: u16) -> std::io::Result<u16> {
+        let server = self.context.runtime.block_on(crate::rpc::serve(self.clone(), host, port))?;
+        let port = server.port();
+        self.servers.lock().push(server);
+        Ok(port)
+    }
+
+    fn check_running(&self) -> Result<(), EngineError> {
+        match self.context.stopping.load(Ordering::Acquire) {
+            true => Err(EngineError::ShuttingDown),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes no more transactions, lets those accepted finish within `limits.shutdown`, answers the rest with "shutting down" and stops all threads. Idempotent.
+    pub fn shutdown(&self) {
+        let first = !self.context.stopping.swap(true, Ordering::AcqRel);
+        if first {
+            let deadline = Instant::now() + self.context.limits.shutdown;
+            let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
+            for session in &sessions {
+                session.wait_idle(deadline);
+            }
+            for (_, session) in self.sessions.write().drain() {
+                session.drop_now(SubmitError::ShuttingDown);
+            }
+            for session in &sessions {
+                session.wait_idle(deadline);
+            }
+        }
+        for server in self.servers.lock().drain(..) {
+            server.stop();
+        }
+        self.context.scheduler.stop();
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has nothing to finish.
+            let _ = thread.join();
+        }
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+/// Takes a session out of the registry; those who wait for it get `reason`.
+fn remove(sessions: &RwLock<HashMap<u64, Arc<Session>>>, id: u64, reason: SubmitError) -> Option<Arc<Session>> {
+    let session = sessions.write().remove(&id)?;
+    session.drop_now(reason);
+    Some(session)
+}
+
+/// One of the threads that build blocks.
+struct BuilderThread {
+    context: Arc<Context>,
+    sessions: Arc<RwLock<HashMap<u64, Arc<Session>>>>,
+    host: Arc<dyn Host>,
+    signer: Option<Arc<PreconfirmationSigner>>,
+    candidates: Sender<Candidate>,
+}
+
+impl BuilderThread {
+    fn run(self) {
+        while let Some(session) = self.context.scheduler.next() {
+            session.lock_queue().activity = crate::queue::Activity::Busy;
+            let started = Instant::now();
+            let turn = builder::take_turn(&session, self.signer.as_deref(), &self.context.limits);
+            self.context.scheduler.charge(&session, started.elapsed());
+            match turn {
+                Turn::Sealed(candidate) => {
+                    // The committer outlives the builders.
+                    let _ = self.candidates.send(candidate);
+                }
+                Turn::Empty => session.rest(),
+                Turn::Failed { reason, waiters } => self.poison(&session, &reason, waiters),
+            }
+        }
+    }
+
+    /// INVARIANT I5: a session that crashed is dropped, alone. It can be woken again from what is durable.
+    fn poison(&self, session: &Session, reason: &str, waiters: Vec<builder::Submission>) {
+        self.host.warn(&format!("session {} failed and was dropped: {reason}", session.id));
+        let error = SubmitError::Internal(reason.to_owned());
+        remove(&self.sessions, session.id, error.clone());
+        for submission in waiters {
+            let _ = submission.waiter.send(Err(error.clone()));
+        }
+        session.rest();
+    }
+}
+
+impl stf::BlockHashes for Chain {
+    fn block_hash(&self, number: u64) -> Option<B256> {
+        self.block(number).map(|block| block.hash())
+    }
+}

@@ -1,0 +1,330 @@
+//! A session in memory: its committed chain, its queue, and the way in for transactions.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use alloy_primitives::{Address, Bytes, B256};
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use stf::RecoveredTransaction;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::admission;
+use crate::chain::{Chain, CommittedBlock};
+use crate::error::{EngineError, RestoreError, SubmitError};
+use crate::limits::Limits;
+use crate::queue::{Activity, Pending, Queue};
+use crate::scheduler::Scheduler;
+
+/// Blocks that a slow subscriber may be behind before it loses some.
+const SUBSCRIBER_BACKLOG: usize = 1024;
+
+/// What a session lives through in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Opened; its stored blocks are being executed again.
+    Restoring,
+    Active,
+    /// Not in the registry any more; nothing comes in or out.
+    Dropped,
+}
+
+/// What all sessions of an engine share.
+pub(crate) struct Context {
+    pub scheduler: Scheduler,
+    pub runtime: tokio::runtime::Handle,
+    pub limits: Limits,
+    pub stopping: AtomicBool,
+}
+
+/// One session of this process. Readers take `chain()`, an immutable snapshot, and hold no lock.
+pub struct Session {
+    pub id: u64,
+    pub chain_id: u64,
+    this: Weak<Session>,
+    chain: ArcSwap<Chain>,
+    blocks: broadcast::Sender<Arc<CommittedBlock>>,
+    phase: watch::Sender<Phase>,
+    queue: Mutex<Queue>,
+    /// Signalled when the session becomes idle.
+    idle: Condvar,
+    /// Microseconds of building charged so far, for the scheduler.
+    pub(crate) used: AtomicU64,
+    context: Arc<Context>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: u64,
+        chain_id: u64,
+        genesis: Arc<CommittedBlock>,
+        init: Option<RecoveredTransaction>,
+        context: Arc<Context>,
+    ) -> Arc<Self> {
+        let mut queue = Queue::new();
+        queue.init = init;
+        Arc::new_cyclic(|this| Self {
+            id,
+            chain_id,
+            this: this.clone(),
+            chain: ArcSwap::from_pointee(Chain::new(genesis)),
+            blocks: broadcast::channel(SUBSCRIBER_BACKLOG).0,
+            phase: watch::channel(Phase::Restoring).0,
+            queue: Mutex::new(queue),
+            idle: Condvar::new(),
+            used: AtomicU64::new(0),
+            context,
+        })
+    }
+
+    /// What is committed at this moment.
+    pub fn chain(&self) -> Arc<Chain> {
+        self.chain.load_full()
+    }
+
+    /// Every block committed from now on, in order.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {
+        self.blocks.subscribe()
+    }
+
+    /// The nonce that the account's next transaction should have, those in the queue counted.
+    pub fn pending_nonce(&self, address: &Address) -> u64 {
+        let queue = self.queue.lock();
+        queue.pending_nonce(address, self.committed_nonce(address))
+    }
+
+    /// Executes a signed transaction; returns its hash when it is on disk in a block (INVARIANT I6).
+    ///
+    /// Dropping the future does not take the transaction back.
+    pub async fn submit(&self, raw: Bytes) -> Result<B256, SubmitError> {
+        self.enqueue(raw)?.await.unwrap_or(Err(SubmitError::SessionDropped(self.id)))
+    }
+
+    /// Recovers the sender on this thread and queues the transaction; the receiver resolves when it is durable or refused.
+    pub(crate) fn enqueue(&self, raw: Bytes) -> Result<oneshot::Receiver<Result<B256, SubmitError>>, SubmitError> {
+        self.check_open()?;
+        let (transaction, nonce) = admission::recover(raw, self.chain_id, &self.context.limits)?;
+        let sender = transaction.sender;
+        let limits = &self.context.limits;
+        let (waiter, receiver) = oneshot::channel();
+
+        let mut queue = self.queue.lock();
+        // Again under the lock: a session is drained under it when it ends or is dropped.
+        self.check_open()?;
+        if queue.contains(&transaction.hash) || self.chain.load().transaction(&transaction.hash).is_some() {
+            return Err(SubmitError::AlreadyKnown);
+        }
+        let committed = self.committed_nonce(&sender);
+        let next = queue.next_nonce(&sender, committed);
+        if nonce < next {
+            return Err(SubmitError::NonceTooLow { next, nonce });
+        }
+        if queue.len() >= limits.session_queue {
+            return Err(SubmitError::SessionQueueFull { limit: limits.session_queue });
+        }
+        if queue.sender_len(&sender) >= limits.sender_queue {
+            return Err(SubmitError::SenderQueueFull { limit: limits.sender_queue });
+        }
+        let gap = nonce > queue.pending_nonce(&sender, committed);
+        let pending = Pending { transaction, nonce, waiter, since: Instant::now() };
+        if queue.insert(pending).is_err() {
+            return Err(SubmitError::NonceQueued { nonce });
+        }
+        self.wake_up(&mut queue);
+        drop(queue);
+        if gap {
+            self.expire_later(sender);
+        }
+        Ok(receiver)
+    }
+
+    fn check_open(&self) -> Result<(), SubmitError> {
+        if self.context.stopping.load(Ordering::Acquire) {
+            return Err(SubmitError::ShuttingDown);
+        }
+        if self.phase() == Phase::Dropped {
+            return Err(SubmitError::SessionDropped(self.id));
+        }
+        if self.chain.load().has_ended() {
+            return Err(SubmitError::SessionEnded);
+        }
+        Ok(())
+    }
+
+    fn committed_nonce(&self, address: &Address) -> u64 {
+        // The state is complete (never a witness), so that reading it can't fail; an unreadable account has no nonce.
+        let account = self.chain.load().state().account(address);
+        account.ok().flatten().map_or(0, |account| account.nonce)
+    }
+
+    /// Queues forced messages. Those in the chain, in flight or queued already are ignored; a queued one is replaced when L1 reorganised before it was executed.
+    pub(crate) fn enqueue_messages(&self, messages: Vec<(u64, RecoveredTransaction)>) -> Result<(), EngineError> {
+        let mut queue = self.queue.lock();
+        let chain = self.chain.load();
+        if chain.has_ended() {
+            return Ok(());
+        }
+        let included = chain.head().inbox_count;
+        for (index, message) in messages {
+            let known = match index < included {
+                true => chain.inbox_message(index).copied(),
+                false => queue.messages.get(&index).map(|queued| queued.hash),
+            };
+            let next = queue.messages.last_key_value().map_or(included, |(last, _)| included.max(last + 1));
+            match known {
+                Some(hash) if hash == message.hash => {}
+                Some(_) if index < included.max(queue.messages_taken) => {
+                    return Err(EngineError::InvalidMessage(format!(
+                        "message {index} of session {} differs from the one that was executed",
+                        self.id
+                    )));
+                }
+                None if index != next => {
+                    return Err(EngineError::InvalidMessage(format!(
+                        "message {index} of session {} is out of order: next is {next}",
+                        self.id
+                    )));
+                }
+                _ => {
+                    // L1 reorganised: what followed the replaced message is not known to hold.
+                    queue.messages.split_off(&index);
+                    queue.messages.insert(index, message);
+                }
+            }
+        }
+        self.wake_up(&mut queue);
+        Ok(())
+    }
+
+    /// Sets the session to work if it is active and idle; otherwise what came in is found when it gets idle.
+    pub(crate) fn wake_up(&self, queue: &mut MutexGuard<'_, Queue>) {
+        queue.work = true;
+        if queue.activity == Activity::Idle && self.phase() == Phase::Active {
+            if let Some(session) = self.this.upgrade() {
+                queue.activity = Activity::Scheduled;
+                self.context.scheduler.push(session);
+            }
+        }
+    }
+
+    /// Ends a turn. What came in meanwhile schedules the session again.
+    pub(crate) fn rest(&self) {
+        let mut queue = self.queue.lock();
+        queue.activity = Activity::Idle;
+        if queue.work {
+            self.wake_up(&mut queue);
+        }
+        if queue.activity == Activity::Idle {
+            self.idle.notify_all();
+        }
+    }
+
+    /// Ends a turn that failed; the session tries again after a pause.
+    pub(crate) fn rest_and_retry(&self) {
+        let session = self.this.clone();
+        let pause = self.context.limits.persist_retry;
+        self.context.runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Some(session) = session.upgrade() {
+                session.rest();
+            }
+        });
+    }
+
+    pub(crate) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock()
+    }
+
+    /// Answers "nonce too high" to the sender's transactions whose predecessors have not come in time.
+    pub(crate) fn expire_later(&self, sender: Address) {
+        let session = self.this.clone();
+        let patience = self.context.limits.nonce_gap;
+        self.context.runtime.spawn(async move {
+            tokio::time::sleep(patience).await;
+            let Some(session) = session.upgrade() else { return };
+            let (next, expired) = {
+                let mut queue = session.queue.lock();
+                let committed = session.committed_nonce(&sender);
+                queue.expire(&sender, committed, patience, Instant::now())
+            };
+            for pending in expired {
+                let nonce = pending.nonce;
+                pending.answer(Err(SubmitError::NonceTooHigh { next, nonce }));
+            }
+        });
+    }
+
+    /// Makes a durable block visible. Only the committer calls this, and restoring.
+    pub(crate) fn publish(&self, block: Arc<CommittedBlock>) {
+        // INVARIANT I6: the block is on disk before any reader can see it.
+        self.chain.store(Arc::new(self.chain.load().with_block(block.clone())));
+        let _ = self.blocks.send(block);
+    }
+
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Resolves when the session is no longer being restored.
+    pub(crate) async fn settled_phase(&self) -> Phase {
+        let mut phase = self.phase.subscribe();
+        let settled = phase.wait_for(|phase| *phase != Phase::Restoring).await;
+        settled.map_or(Phase::Dropped, |phase| *phase)
+    }
+
+    /// Appends a verified stored block while the session is being restored.
+    pub(crate) fn restore(&self, block: Arc<CommittedBlock>) -> Result<(), RestoreError> {
+        if self.phase() != Phase::Restoring {
+            return Err(RestoreError::AlreadyActive(self.id));
+        }
+        self.publish(block);
+        Ok(())
+    }
+
+    /// Starts to build blocks.
+    pub(crate) fn activate(&self) -> Result<(), EngineError> {
+        let mut queue = self.queue.lock();
+        match self.phase() {
+            Phase::Restoring => {}
+            Phase::Active => return Err(EngineError::AlreadyActive(self.id)),
+            Phase::Dropped => return Err(EngineError::UnknownSession(self.id)),
+        }
+        let chain = self.chain.load();
+        if chain.number() > 0 {
+            queue.init = None;
+        }
+        queue.messages = queue.messages.split_off(&chain.head().inbox_count);
+        self.phase.send_replace(Phase::Active);
+        if queue.init.is_some() || queue.work {
+            self.wake_up(&mut queue);
+        }
+        Ok(())
+    }
+
+    /// Takes the session out of service: everyone who waits gets an answer, a block that is being committed still is. Idempotent.
+    pub(crate) fn drop_now(&self, reason: SubmitError) {
+        let drained = {
+            let mut queue = self.queue.lock();
+            self.phase.send_replace(Phase::Dropped);
+            queue.init = None;
+            queue.messages.clear();
+            queue.work = false;
+            queue.drain()
+        };
+        for pending in drained {
+            pending.answer(Err(reason.clone()));
+        }
+    }
+
+    /// Blocks until no block of the session is being built or committed, or the time is over.
+    pub(crate) fn wait_idle(&self, deadline: Instant) -> bool {
+        let mut queue = self.queue.lock();
+        while queue.activity != Activity::Idle {
+            if self.idle.wait_until(&mut queue, deadline).timed_out() {
+                return queue.activity == Activity::Idle;
+            }
+        }
+        true
+    }
+}
