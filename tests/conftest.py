@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.anvil import Anvil, run_anvil
 from support.databases import fresh_postgres_url, postgres_server
 
 
@@ -28,3 +30,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return str(request.getfixturevalue("sqlite_url"))
     return fresh_postgres_url(request.getfixturevalue("postgres_directory"))
+
+
+@pytest.fixture
+def anvil() -> Iterator[Callable[..., Anvil]]:
+    """Starts real L1 nodes: `anvil()`, `anvil("--no-mining")`. They end with the test."""
+    with ExitStack() as running:
+        yield lambda *arguments: running.enter_context(run_anvil(*arguments))
