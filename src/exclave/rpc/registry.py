@@ -7,7 +7,6 @@ types); its docstring's first line is its summary. Names are snake_case in Pytho
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from exclave.rpc.errors import InternalError, InvalidParams, MethodNotFound, RpcError
 
@@ -157,8 +157,9 @@ def _without_default(schema: Any) -> Any:
 
 def _arguments(method: Method, params_json: str) -> dict[str, Any]:
     try:
-        params = json.loads(params_json) if params_json else []
-    except (ValueError, RecursionError) as error:
+        # Not the standard library's: its depth is bounded by Python's recursion limit, which imports raise beyond the stack.
+        params = from_json(params_json) if params_json else []
+    except ValueError as error:
         raise InvalidParams(f"the parameters are not JSON: {str(error)[:100]}") from error
     if params is None:
         params = []

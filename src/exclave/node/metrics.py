@@ -1,0 +1,26 @@
+"""What the node reports to Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+ACKNOWLEDGED_BLOCKS = Counter("exclave_blocks", "Session blocks made durable")
+SESSIONS_IN_MEMORY = Gauge("exclave_sessions_in_memory", "Sessions that this process holds")
+SESSIONS_LOST = Counter("exclave_sessions_lost", "Sessions dropped because the store refused their blocks", ["reason"])
+
+RELAYER_BLOCK = Gauge("exclave_relayer_block", "Last L1 block that the relayer has worked through")
+RELAYER_LAG = Gauge("exclave_relayer_lag_blocks", "Confirmed L1 blocks that the relayer has yet to work through")
+RELAYER_ROLLBACKS = Counter("exclave_relayer_rollbacks", "L1 reorgs that undid recorded events")
+RELAYER_REPLACED_SESSIONS = Counter(
+    "exclave_relayer_replaced_sessions", "Sessions whose played chain was archived because L1 replaced their opening"
+)
+RELAYER_ERRORS = Counter("exclave_relayer_errors", "Attempts to follow L1 that failed", ["error"])
+SESSIONS_OPENED = Counter("exclave_sessions_opened", "Sessions started")
+
+COORDINATOR_JOBS = Gauge("exclave_coordinator_jobs", "Ranges of blocks on their way to settlement", ["state"])
+COORDINATOR_ERRORS = Counter("exclave_coordinator_errors", "Passes of the coordinator that failed", ["error"])
+CLAIMS_SENT = Counter("exclave_claims", "Claims recorded for sending to L1")
+SETTLEMENTS_SENT = Counter("exclave_settlements", "Settlements recorded for sending to L1")
+SESSIONS_STOPPED = Counter("exclave_sessions_stopped", "Sessions stopped after their deadline")
+
+TASK_RESTARTS = Counter("exclave_task_restarts", "Background tasks that failed and were restarted", ["task"])

@@ -1,0 +1,252 @@
+"""The sessions of this process: who may write them (leases), and how they come into the engine and leave it.
+
+The engine calls `persist` and `wake` from threads of its own; the relayer, the coordinator and the RPC methods call the
+rest.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exclave import _engine
+from exclave.node.metrics import ACKNOWLEDGED_BLOCKS, SESSIONS_IN_MEMORY, SESSIONS_LOST
+from exclave.protocol import Terms, init_message
+from exclave.store import Lease, LeaseHeld, LeaseLost, Refusal, Session, SessionStatus, Store, StoredBlock
+from exclave.store import SessionsRefused as StoreRefused
+from exclave.store.leases import session_resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = structlog.get_logger(__name__)
+
+
+class SessionNotServed(Exception):
+    """The session can't be opened here; the text says why."""
+
+
+class SessionHost:
+    """Owns the leases of the sessions in memory, and rebuilds sessions from the store."""
+
+    def __init__(self, store: Store, owner: str, lease_seconds: float, operator: bytes) -> None:
+        """`owner` is of this process only; `operator` is the address that signs preconfirmations."""
+        self._store = store
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+        self._operator = operator
+        self._leases: dict[int, Lease] = {}
+        self._guard = threading.Lock()
+        self._waking: dict[int, threading.Lock] = {}
+        self._engine: _engine.Engine | None = None
+        self._templates: set[bytes] = set()
+
+    def attach(self, engine: _engine.Engine) -> None:
+        """Give the engine whose callbacks these are; once."""
+        self._engine = engine
+
+    @property
+    def engine(self) -> _engine.Engine:
+        assert self._engine is not None, "attach() first"
+        return self._engine
+
+    @property
+    def in_memory(self) -> list[int]:
+        """Ids of the sessions that this process holds."""
+        with self._guard:
+            return sorted(self._leases)
+
+    # -- callbacks of the engine ------------------------------------------------------------------------------------
+
+    def persist(self, blocks: list[_engine.Block]) -> None:
+        """Make sealed blocks durable (INVARIANT I6).
+
+        Raises the engine's `SessionsRefused` for sessions that aren't ours any more.
+        """
+        with self._guard:
+            tokens = {
+                block.session_id: lease.token for block in blocks if (lease := self._leases.get(block.session_id))
+            }
+        try:
+            self._store.blocks.write(blocks, tokens)
+        except StoreRefused as refused:
+            for session_id, refusal in refused.refusals.items():
+                log.error("blocks refused by the store", session=session_id, reason=refusal.value)
+                SESSIONS_LOST.labels(reason=refusal.name.lower()).inc()
+                self._forget(session_id, release=refusal is not Refusal.LEASE_LOST)
+            raise _engine.SessionsRefused(refused.session_ids) from refused
+        ACKNOWLEDGED_BLOCKS.inc(len(blocks))
+
+    def wake(self, session_id: int) -> bool:
+        """Bring a session into the engine from the store. False when it doesn't exist (or L1 dropped it).
+
+        Raises `SessionNotServed` when it exists and can't be served here, `LeaseHeld` when another process has it.
+        """
+        with self._guard:
+            waking = self._waking.setdefault(session_id, threading.Lock())
+        try:
+            with waking:
+                return self._wake(session_id)
+        finally:
+            with self._guard:
+                self._waking.pop(session_id, None)
+
+    # -- for the rest of the node -----------------------------------------------------------------------------------
+
+    def unsupported_reason(self, session: Session) -> str | None:
+        """Why this node doesn't serve a session of L1; None when it does."""
+        if session.status is SessionStatus.LOCAL:
+            return None
+        operator = Terms.decode(session.terms).operator
+        if operator != self._operator:
+            return f"its operator is 0x{operator.hex()}, this node signs as 0x{self._operator.hex()}"
+        if not self._has_template(session.template_id):
+            return (
+                f"its template 0x{session.template_id.hex()} isn't in this node: "
+                "add the file with `exclave template add FILE`"
+            )
+        return None
+
+    def retire(self, session_id: int) -> None:
+        """Take a session out of memory, and give its lease back. Its blocks stay in the store."""
+        self._forget(session_id, release=True)
+        self.engine.drop_session(session_id)
+
+    def enqueue(self, session_id: int, transactions: Sequence[bytes]) -> None:
+        """Give forced messages to a session that is in memory; another one reads them from the store when it wakes."""
+        with self._guard:
+            here = session_id in self._leases
+        if here:
+            self.engine.enqueue_messages(session_id, list(transactions))
+
+    def renew(self) -> None:
+        """Prolong all leases. Sessions whose lease was lost are dropped from memory."""
+        with self._guard:
+            held = list(self._leases.values())
+        if not held:
+            return
+        try:
+            renewed: Iterable[Lease] = self._store.leases.renew(held, self._lease_seconds)
+        except LeaseLost as lost:
+            renewed = [lease for lease in held if lease.resource not in lost.resources]
+            for session_id in [i for i, lease in self._held() if lease.resource in lost.resources]:
+                log.error("lease of a session lost: another process took it over", session=session_id)
+                SESSIONS_LOST.labels(reason="lease_lost").inc()
+                self._forget(session_id, release=False)
+                self.engine.drop_session(session_id)
+        with self._guard:
+            for lease in renewed:
+                session_id = int(lease.resource.partition(":")[2])
+                if (current := self._leases.get(session_id)) and current.token == lease.token:
+                    self._leases[session_id] = lease
+
+    def release_all(self) -> None:
+        """Give all leases back: the engine has stopped."""
+        with self._guard:
+            held = list(self._leases.values())
+            self._leases.clear()
+        SESSIONS_IN_MEMORY.set(0)
+        self._store.leases.release(held)
+
+    # -- internals --------------------------------------------------------------------------------------------------
+
+    def _wake(self, session_id: int) -> bool:
+        if self.engine.session_info(session_id) is not None:
+            return True
+        session = self._store.sessions.get(session_id)
+        if session is None or session.status is SessionStatus.REORGED:
+            return False
+        if reason := self.unsupported_reason(session):
+            raise SessionNotServed(f"session {session_id} isn't served here: {reason}")
+        if session.genesis_hash is None or session.seed is None:
+            raise SessionNotServed(f"session {session_id} starts when the L1 block after its opening is confirmed")
+        lease = self._acquire(session_id)
+        try:
+            self._restore(session)
+        except BaseException:
+            self.engine.drop_session(session_id)
+            self._forget(session_id, release=True)
+            raise
+        log.info("session in memory", session=session_id, token=lease.token)
+        return True
+
+    def _acquire(self, session_id: int) -> Lease:
+        lease = self._store.leases.acquire(session_resource(session_id), self._owner, self._lease_seconds)
+        with self._guard:
+            self._leases[session_id] = lease
+            SESSIONS_IN_MEMORY.set(len(self._leases))
+        return lease
+
+    def _restore(self, session: Session) -> None:
+        """Open, execute the stored blocks again (the engine compares every hash), and let it build."""
+        assert session.seed is not None
+        session_id = session.session_id
+        init = None
+        if session.status is not SessionStatus.LOCAL:
+            init = init_message(
+                session.chain_id,
+                session.config_hash,
+                session_id,
+                session.deadline,
+                session.seed,
+                session.players,
+                session.init_data,
+            ).encode_transaction()
+        genesis_hash = self.engine.open_session(
+            session_id,
+            session.chain_id,
+            self._load_template(session.template_id),
+            session.config_hash,
+            session.seed,
+            session.opened_at,
+            init,
+        )
+        if genesis_hash != session.genesis_hash:
+            raise SessionNotServed(
+                f"session {session_id}: block 0 isn't the one that is stored; the database or this build is wrong"
+            )
+        started = time.monotonic()
+        consumed = number = 0
+        block: StoredBlock
+        for block in self._store.blocks.load(session_id):
+            self.engine.restore_block(session_id, block.header, block.transactions, block.senders)
+            consumed, number = block.inbox_count, block.number
+        if number:
+            log.info(
+                "session restored", session=session_id, blocks=number, seconds=round(time.monotonic() - started, 3)
+            )
+        self.engine.activate(session_id)
+        messages = self._store.inbox.load(session_id, consumed)
+        if messages:
+            self.engine.enqueue_messages(session_id, [message.transaction for message in messages])
+
+    def _has_template(self, template_id: bytes) -> bool:
+        return template_id in self._templates or self._store.templates.get(template_id) is not None
+
+    def _load_template(self, template_id: bytes) -> bytes:
+        """The state root of a template that the engine then has."""
+        template = self._store.templates.get(template_id)
+        if template is None:
+            raise SessionNotServed(f"template 0x{template_id.hex()} isn't in this node")
+        if template_id not in self._templates:
+            self.engine.add_template(template.data)
+            self._templates.add(template_id)
+        return template.state_root
+
+    def _forget(self, session_id: int, *, release: bool) -> None:
+        with self._guard:
+            lease = self._leases.pop(session_id, None)
+            SESSIONS_IN_MEMORY.set(len(self._leases))
+        if lease is not None and release:
+            self._store.leases.release([lease])
+
+    def _held(self) -> list[tuple[int, Lease]]:
+        with self._guard:
+            return list(self._leases.items())
+
+
+__all__ = ["LeaseHeld", "SessionHost", "SessionNotServed"]
