@@ -39,7 +39,7 @@ def test_blocks_of_many_sessions_are_written_and_loaded_in_order(store: Store) -
         assert stored.senders == [entry[3] for entry in expected.transactions]
         assert stored.preconfirmation == expected.preconfirmation
     assert [b.number for b in store.blocks.load(1, 2, 2)] == [2]
-    assert list(store.blocks.load(3))[0].transactions == []
+    assert next(store.blocks.load(3)).transactions == []
     assert list(store.blocks.load(4)) == []
     assert store.blocks.hashes(1, 1, 2) == [block(1, 1).hash, block(1, 2).hash]
     assert store.blocks.preconfirmation(1, 2) == b"\x02" * 65

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ class Repository:
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key exists; whether it was inserted. The same statement in both databases."""
     builder = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return bool(connection.execute(builder(table).values(**values).on_conflict_do_nothing()).rowcount)
-
-
-def differences(record: Mapping[str, Any], row: RowMapping, names: tuple[str, ...]) -> list[str]:
-    """The named fields in which a record and its stored row differ."""
-    return [name for name in names if record[name] != row[name]]
+    key = next(iter(table.primary_key))
+    inserted = connection.execute(builder(table).values(**values).on_conflict_do_nothing().returning(key))
+    return inserted.first() is not None
