@@ -83,6 +83,7 @@ pub struct Engine {
     runtime: Mutex<Option<Runtime>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     servers: Mutex<Vec<RpcServer>>,
+    stopped: Mutex<bool>,
 }
 
 impl Engine {
@@ -120,6 +121,7 @@ impl Engine {
             runtime: Mutex::new(Some(runtime)),
             threads: Mutex::default(),
             servers: Mutex::default(),
+            stopped: Mutex::default(),
         });
         engine.start_threads().map_err(failed)?;
         Ok(engine)
@@ -300,6 +302,13 @@ impl Engine {
         self.sessions.read().get(&id).cloned()
     }
 
+    /// Ids of the sessions in memory, in ascending order.
+    pub fn loaded_ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.sessions.read().keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The session, woken through the host if it isn't in memory. Concurrent callers share one wake.
     pub async fn session(self: &Arc<Self>, id: u64) -> Result<Arc<Session>, SessionError> {
         if let Some(session) = self.active(id).await? {
@@ -451,8 +460,10 @@ impl Engine {
 
     /// Takes no more transactions, lets those accepted finish within `limits.shutdown`, answers the rest with "shutting down" and stops all threads. Idempotent.
     pub fn shutdown(&self) {
-        let first = !self.context.stopping.swap(true, Ordering::AcqRel);
-        if first {
+        // A second caller returns when the first is done.
+        let mut stopped = self.stopped.lock();
+        self.context.stopping.store(true, Ordering::Release);
+        if !std::mem::replace(&mut *stopped, true) {
             let deadline = Instant::now() + self.context.limits.shutdown;
             let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
             for session in &sessions {
@@ -464,17 +475,18 @@ impl Engine {
             for session in &sessions {
                 session.wait_idle(deadline);
             }
-        }
-        for server in self.servers.lock().drain(..) {
-            server.stop();
-        }
-        self.context.scheduler.stop();
-        for thread in self.threads.lock().drain(..) {
-            // A thread that panicked has nothing to finish.
-            let _ = thread.join();
-        }
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_timeout(Duration::from_secs(2));
+            for server in self.servers.lock().drain(..) {
+                server.stop();
+            }
+            self.context.scheduler.stop();
+            let this = std::thread::current().id();
+            for thread in self.threads.lock().drain(..).filter(|thread| thread.thread().id() != this) {
+                // A thread that panicked has nothing to finish.
+                let _ = thread.join();
+            }
+            if let Some(runtime) = self.runtime.lock().take() {
+                runtime.shutdown_timeout(Duration::from_secs(2));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod host;
 pub mod limits;
 pub mod preconfirmation;
+mod python;
 mod queue;
 pub mod rpc;
 mod scheduler;
