@@ -1,0 +1,216 @@
+"""The native engine: sessions' hot state, block building, group commit, JSON-RPC (`crates/engine`).
+
+All methods of `Engine` may be called from any thread and release the interpreter's lock while they work. The callbacks are called on threads of the
+engine, `wake` and `call` several at a time.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+class EngineError(Exception):
+    """Base of all errors of the engine; itself raised for sessions, blocks and keys that don't exist or don't fit."""
+
+class SubmitError(EngineError):
+    """A transaction was refused and not executed.
+
+    `kind` is one of Malformed, TooLarge, UnsupportedType, Unprotected, InvalidChainId, InvalidSignature, AlreadyKnown, NonceTooLow, NonceTooHigh,
+    NonceQueued, InsufficientFunds, IntrinsicGas, GasLimitTooHigh, Invalid, SessionQueueFull, SenderQueueFull, SessionEnded, UnknownSession,
+    SessionDropped, StoreUnavailable, ShuttingDown, Internal. `message` is what Ethereum nodes answer. `index` is the transaction's position in the call.
+    """
+
+    kind: str
+    message: str
+    index: int
+    def __init__(self, kind: str, message: str, index: int = 0) -> None: ...
+
+class TemplateError(EngineError):
+    """Bytes that aren't a template (docs/protocol.md 2)."""
+
+class RestoreError(EngineError):
+    """A stored block that isn't a valid child of the one before. The session has been dropped from memory."""
+
+class SessionsRefused(EngineError):
+    """Raised by `persist`: these sessions are not this process's (lease lost, or the store has other blocks of theirs)."""
+
+    ids: list[int]
+    def __init__(self, ids: list[int]) -> None: ...
+
+class RpcError(EngineError):
+    """Raised by `call`: the JSON-RPC error to answer with. `data` is JSON text or None."""
+
+    code: int
+    message: str
+    data: str | None
+    def __init__(self, code: int, message: str, data: str | None = None) -> None: ...
+
+@final
+class Template:
+    """A genesis state in memory. `template_id` is `keccak256(abi.encode(stateRoot, dataHash))`."""
+
+    @property
+    def state_root(self) -> bytes: ...
+    @property
+    def data_hash(self) -> bytes: ...
+    @property
+    def template_id(self) -> bytes: ...
+
+# (index, hash, type, sender, nonce or a message's index, to, raw, status, gas_used, cumulative_gas_used, contract_address)
+TransactionRow = tuple[int, bytes, int, bytes, int, bytes | None, bytes, bool, int, int, bytes | None]
+# (log_index in the block, transaction_index, address, topic0, topic1, topic2, topic3, data)
+LogRow = tuple[int, int, bytes, bytes | None, bytes | None, bytes | None, bytes | None, bytes]
+
+@final
+class Block:
+    """A sealed block, as the store writes it. Hashes have 32 bytes, addresses 20; gas in gas, `timestamp` in seconds since 1970."""
+
+    @property
+    def session_id(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def parent_hash(self) -> bytes: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def state_root(self) -> bytes: ...
+    @property
+    def gas_used(self) -> int: ...
+    @property
+    def header(self) -> bytes:
+        """RLP."""
+    @property
+    def preconfirmation(self) -> bytes:
+        """65 bytes r, s, v (docs/protocol.md 7); empty if the engine has no preconfirmation key."""
+    @property
+    def inbox_count(self) -> int:
+        """Forced messages consumed up to and including this block."""
+    @property
+    def inbox_hash(self) -> bytes: ...
+    @property
+    def result_hash(self) -> bytes:
+        """Zero, or keccak256 of the session's result."""
+    @property
+    def result(self) -> bytes | None:
+        """The session's result, in the block that ends it. None there only if the template's predeploy doesn't emit `SessionEnded`."""
+    @property
+    def transactions(self) -> list[TransactionRow]: ...
+    @property
+    def logs(self) -> list[LogRow]: ...
+
+@final
+class SessionInfo:
+    """A session's latest durable block, at the moment of the call."""
+
+    @property
+    def session_id(self) -> int: ...
+    @property
+    def chain_id(self) -> int: ...
+    @property
+    def active(self) -> bool:
+        """False while it is being restored."""
+    @property
+    def number(self) -> int: ...
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def inbox_count(self) -> int: ...
+    @property
+    def inbox_hash(self) -> bytes: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def result_hash(self) -> bytes: ...
+    @property
+    def result(self) -> bytes | None: ...
+
+@final
+class Engine:
+    """All sessions of one process.
+
+    `persist(blocks)` makes the blocks of many sessions durable, all or none: one database transaction. It must have happened on return and must not have
+    happened if it raises. `SessionsRefused(ids)` drops these sessions from memory and calls it again with the other blocks; after any other exception all
+    sessions stay as they were and the submitters get `StoreUnavailable`. Where the store already has another block of that number (a commit whose
+    answer was lost), raise `SessionsRefused`: the session is woken again from what the store has.
+
+    `wake(session_id)` is called when a session that isn't in memory is touched: open it, restore its blocks, activate it, enqueue what its inbox holds,
+    return True; False if there is no such session.
+
+    `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises `RpcError`.
+
+    `limits` by name: transaction_bytes, session_queue, sender_queue, nonce_gap_ms, block_time_ms, builder_threads, persist_group, persist_retry_ms, wakes,
+    calls, shutdown_ms, and those of the JSON-RPC server (`crates/engine/src/limits.rs`).
+
+    Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an invalid key.
+    """
+
+    def __init__(
+        self,
+        *,
+        persist: Callable[[list[Block]], None],
+        wake: Callable[[int], bool],
+        call: Callable[[str, str], str],
+        preconfirmation_key: bytes | None,
+        l1_chain_id: int,
+        zk_relayer: bytes,
+        rpc_threads: int = 2,
+        limits: dict[str, int] | None = None,
+    ) -> None: ...
+    def add_template(self, data: bytes) -> Template:
+        """Keeps a template file in memory for sessions to start from; idempotent. Raises TemplateError."""
+
+    def open_session(
+        self,
+        session_id: int,
+        chain_id: int,
+        state_root: bytes,
+        config_hash: bytes,
+        seed: bytes,
+        timestamp: int,
+        init_transaction: bytes | None,
+    ) -> bytes:
+        """Makes block 0 and returns its hash. The init message is queued; nothing is built before `activate`.
+
+        `state_root` is that of an added template; `init_transaction` is raw (0x7e), None for a template-building session. Raises EngineError.
+        """
+
+    def restore_block(self, session_id: int, header: bytes, transactions: list[bytes], senders: list[bytes]) -> None:
+        """Executes a stored block on top of the opened session and compares every hash. Raises RestoreError and drops the session if it differs."""
+
+    def activate(self, session_id: int) -> None:
+        """Starts to build blocks, with the init message first if block 1 wasn't restored. Raises EngineError."""
+
+    def enqueue_messages(self, session_id: int, transactions: list[bytes]) -> None:
+        """Queues forced messages, raw (0x7e), in order of index; call it after restoring. Known ones are ignored, queued ones replaced where they differ (an L1
+        reorg), and all are ignored once the session has ended. Raises EngineError for a gap or a message that contradicts an executed one.
+        """
+
+    def submit(self, session_id: int, transactions: list[bytes]) -> list[bytes]:
+        """Executes signed transactions; returns their hashes when all are durable. Wakes the session if need be.
+
+        Raises SubmitError for the first that failed; the others of the call may have been executed.
+        """
+
+    def drop_session(self, session_id: int) -> bool:
+        """Takes a session out of memory, finishing the block in progress. False if it wasn't there. What waits gets `SessionDropped`."""
+
+    def session_info(self, session_id: int) -> SessionInfo | None:
+        """None if the session isn't in memory; doesn't wake it."""
+
+    def session_ids(self) -> list[int]:
+        """The sessions in memory, in ascending order."""
+
+    def export_template(self, session_id: int) -> bytes:
+        """The present state of a session in memory as a template file. Raises EngineError."""
+
+    def witness(self, session_id: int, number: int) -> bytes:
+        """RLP of the witness of block `number` >= 1 of a session in memory: what verifying it reads of its parent's state. Raises EngineError."""
+
+    def serve(self, host: str, port: int) -> int:
+        """Serves JSON-RPC (HTTP and WebSocket); port 0 takes a free one. Returns the port. Raises OSError."""
+
+    def shutdown(self) -> None:
+        """Takes no more transactions, finishes those accepted (at most `shutdown_ms`), stops all threads. Idempotent; also done at the interpreter's exit."""
