@@ -117,6 +117,10 @@ class NodeConfig(Section):
         "127.0.0.1", description="Address to listen on; `0.0.0.0` for all (put a TLS proxy in front of it)."
     )
     port: Port = Field(8645, description="Port of JSON-RPC over HTTP and WebSocket; 0 takes a free one.")
+    public_url: str | None = Field(
+        None,
+        description="URL under which players reach the node, told in `zkcop_*` answers. Default: `http://host:port`.",
+    )
     rpc_threads: int = Field(2, ge=1, le=256, description="Threads that serve JSON-RPC.")
     metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint.")
     metrics_port: Port = Field(0, description="Port of the Prometheus endpoint; 0 turns it off.")

@@ -78,7 +78,7 @@ def block(session_id: int, number: int, *, fork: str = "main", size: int = 2, **
                 number * size + i,
                 b"\x32" * 20 if i else None,
                 b"raw" + word("tx", session_id, number, i, fork),
-                1,
+                True,
                 21000,
                 21000 * (i + 1),
                 None if i else b"\x33" * 20,

@@ -320,7 +320,10 @@ def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
                 )
             )
             for entry in block.transactions:
-                transaction_rows.append((session_id, number, *entry[:4], signed64(entry[4]), *entry[5:]))
+                # PostgreSQL doesn't take the engine's boolean status for a number.
+                transaction_rows.append(
+                    (session_id, number, *entry[:4], signed64(entry[4]), *entry[5:7], int(entry[7]), *entry[8:])
+                )
             for entry in block.logs:
                 log_rows.append((session_id, number, *entry))
         last = chain[-1]
