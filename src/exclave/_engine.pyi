@@ -141,7 +141,7 @@ class Engine:
 
     `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises `RpcError`.
 
-    `limits` by name: transaction_bytes, session_queue, sender_queue, nonce_gap_ms, block_time_ms, builder_threads, persist_group, persist_retry_ms, wakes,
+    `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms, builder_threads, persist_group, persist_retry_ms, wakes,
     calls, shutdown_ms, and those of the JSON-RPC server (`crates/engine/src/limits.rs`).
 
     Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an invalid key.

@@ -21,6 +21,7 @@ use crate::error::{CallError, EngineError, RestoreError, SessionError, SubmitErr
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::preconfirmation::{PreconfirmationDomain, PreconfirmationSigner};
+use crate::registry::Registry;
 use crate::rpc::RpcServer;
 use crate::scheduler::Scheduler;
 use crate::session::{Context, Phase, Session};
@@ -76,7 +77,7 @@ pub struct Engine {
     signer: Option<Arc<PreconfirmationSigner>>,
     l1_chain_id: u64,
     templates: RwLock<HashMap<B256, Template>>,
-    sessions: Arc<RwLock<HashMap<u64, Arc<Session>>>>,
+    sessions: Arc<Registry>,
     wakes: Mutex<HashMap<u64, watch::Receiver<WakeResult>>>,
     wake_permits: Arc<Semaphore>,
     call_permits: Arc<Semaphore>,
@@ -145,7 +146,7 @@ impl Engine {
         let group = self.context.limits.persist_group;
         threads.push(std::thread::Builder::new().name("exclave-commit".into()).spawn(move || {
             committer::run(sealed, host.as_ref(), group, |id, reason| {
-                remove(&sessions, id, reason);
+                sessions.remove(id, reason);
             });
         })?);
         Ok(())
@@ -197,14 +198,12 @@ impl Engine {
         let block = self.genesis_block(id, genesis.header(), state)?;
         let hash = block.hash();
         let init = init.map(|(_, recovered)| recovered);
-        let session = Session::new(id, opening.chain_id, block, init, self.context.clone());
-        match self.sessions.write().entry(id) {
-            std::collections::hash_map::Entry::Occupied(_) => Err(EngineError::AlreadyOpen(id)),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(session);
-                Ok(hash)
-            }
+        // A block of an earlier instance that is still being committed must be in the store before the host reads it.
+        if !self.sessions.wait_gone(id, Instant::now() + RESTORE_PATIENCE) {
+            return Err(EngineError::State(format!("session {id} was dropped and its last block is still being stored")));
         }
+        self.sessions.insert(Session::new(id, opening.chain_id, block, init, self.context.clone()))?;
+        Ok(hash)
     }
 
     fn genesis_block(&self, session_id: u64, header: Header, state: State) -> Result<Arc<CommittedBlock>, EngineError> {
@@ -236,7 +235,7 @@ impl Engine {
         let session = self.loaded(id).ok_or(RestoreError::UnknownSession(id))?;
         let restored = self.verify_stored(&session, header, transactions, senders).and_then(|block| session.restore(Arc::new(block)));
         if !matches!(restored, Ok(()) | Err(RestoreError::AlreadyActive(_))) {
-            remove(&self.sessions, id, SubmitError::SessionDropped(id));
+            self.sessions.remove(id, SubmitError::SessionDropped(id));
         }
         restored
     }
@@ -289,7 +288,7 @@ impl Engine {
 
     /// Takes a session out of memory. A block that is being built or committed is finished first. False if it wasn't there.
     pub fn drop_session(&self, id: u64) -> bool {
-        let Some(session) = remove(&self.sessions, id, SubmitError::SessionDropped(id)) else { return false };
+        let Some(session) = self.sessions.remove(id, SubmitError::SessionDropped(id)) else { return false };
         // From within `persist` this can't wait for the very call that it is made in.
         if std::thread::current().name() != Some("exclave-commit") {
             session.wait_idle(Instant::now() + self.context.limits.shutdown);
@@ -299,12 +298,12 @@ impl Engine {
 
     /// The session if it is in memory, in whatever phase.
     pub fn loaded(&self, id: u64) -> Option<Arc<Session>> {
-        self.sessions.read().get(&id).cloned()
+        self.sessions.get(id)
     }
 
     /// Ids of the sessions in memory, in ascending order.
     pub fn loaded_ids(&self) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.sessions.read().keys().copied().collect();
+        let mut ids: Vec<u64> = self.sessions.all().iter().map(|session| session.id).collect();
         ids.sort_unstable();
         ids
     }
@@ -465,12 +464,12 @@ impl Engine {
         self.context.stopping.store(true, Ordering::Release);
         if !std::mem::replace(&mut *stopped, true) {
             let deadline = Instant::now() + self.context.limits.shutdown;
-            let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
+            let sessions = self.sessions.all();
             for session in &sessions {
                 session.wait_idle(deadline);
             }
-            for (_, session) in self.sessions.write().drain() {
-                session.drop_now(SubmitError::ShuttingDown);
+            for session in &sessions {
+                self.sessions.remove(session.id, SubmitError::ShuttingDown);
             }
             for session in &sessions {
                 session.wait_idle(deadline);
@@ -491,17 +490,20 @@ impl Engine {
     }
 }
 
-/// Takes a session out of the registry; those who wait for it get `reason`.
-fn remove(sessions: &RwLock<HashMap<u64, Arc<Session>>>, id: u64, reason: SubmitError) -> Option<Arc<Session>> {
-    let session = sessions.write().remove(&id)?;
-    session.drop_now(reason);
-    Some(session)
+impl Drop for Engine {
+    /// Without `shutdown` nothing is waited for.
+    fn drop(&mut self) {
+        self.context.scheduler.stop();
+        if let Some(runtime) = self.runtime.get_mut().take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// One of the threads that build blocks.
 struct BuilderThread {
     context: Arc<Context>,
-    sessions: Arc<RwLock<HashMap<u64, Arc<Session>>>>,
+    sessions: Arc<Registry>,
     host: Arc<dyn Host>,
     signer: Option<Arc<PreconfirmationSigner>>,
     candidates: Sender<Candidate>,
@@ -529,7 +531,7 @@ impl BuilderThread {
     fn poison(&self, session: &Session, reason: &str, waiters: Vec<builder::Submission>) {
         self.host.warn(&format!("session {} failed and was dropped: {reason}", session.id));
         let error = SubmitError::Internal(reason.to_owned());
-        remove(&self.sessions, session.id, error.clone());
+        self.sessions.remove(session.id, error.clone());
         for submission in waiters {
             let _ = submission.waiter.send(Err(error.clone()));
         }

@@ -35,8 +35,8 @@ pub enum SubmitError {
     /// Any other rule of Ethereum that the transaction breaks; the text says which.
     #[error("{0}")]
     Invalid(String),
-    #[error("txpool is full: session has {limit} queued transactions")]
-    SessionQueueFull { limit: usize },
+    #[error("txpool is full: {queued} transactions wait in this session")]
+    SessionQueueFull { queued: usize },
     #[error("account limit exceeded: sender has {limit} queued transactions")]
     SenderQueueFull { limit: usize },
     #[error("session has ended")]

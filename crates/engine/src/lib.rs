@@ -11,6 +11,7 @@ pub mod limits;
 pub mod preconfirmation;
 mod python;
 mod queue;
+mod registry;
 pub mod rpc;
 mod scheduler;
 pub mod session;

@@ -9,6 +9,8 @@ pub struct Limits {
     pub transaction_bytes: usize,
     /// Queued user transactions of one session.
     pub session_queue: usize,
+    /// Bytes of one session's queued user transactions.
+    pub session_queue_bytes: usize,
     /// Queued user transactions of one sender in one session.
     pub sender_queue: usize,
     /// How long a transaction with a nonce gap waits for its predecessors.
@@ -34,6 +36,7 @@ impl Default for Limits {
         Self {
             transaction_bytes: 128 * 1024,
             session_queue: 4096,
+            session_queue_bytes: 16 * 1024 * 1024,
             sender_queue: 256,
             nonce_gap: Duration::from_secs(2),
             block_time: Duration::from_millis(100),
@@ -58,6 +61,7 @@ impl Limits {
         match name {
             "transaction_bytes" => self.transaction_bytes = count,
             "session_queue" => self.session_queue = count,
+            "session_queue_bytes" => self.session_queue_bytes = count,
             "sender_queue" => self.sender_queue = count,
             "nonce_gap_ms" => self.nonce_gap = duration,
             "block_time_ms" => self.block_time = duration,

@@ -56,6 +56,7 @@ pub(crate) struct Queue {
     /// Next nonces of senders with transactions in flight.
     taken: HashMap<Address, u64>,
     count: usize,
+    bytes: usize,
 }
 
 impl Queue {
@@ -71,11 +72,17 @@ impl Queue {
             hashes: HashSet::new(),
             taken: HashMap::new(),
             count: 0,
+            bytes: 0,
         }
     }
 
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// Bytes of the queued user transactions.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn sender_len(&self, sender: &Address) -> usize {
@@ -114,6 +121,7 @@ impl Queue {
         }
         self.hashes.insert(pending.transaction.hash);
         self.count += 1;
+        self.bytes += pending.transaction.raw.len();
         queued.insert(pending.nonce, pending);
         Ok(())
     }
@@ -134,6 +142,7 @@ impl Queue {
                 self.turns.push_back(sender);
             }
             self.count -= 1;
+            self.bytes -= pending.transaction.raw.len();
             self.taken.insert(sender, nonce + 1);
             return Some(pending);
         }
@@ -152,6 +161,7 @@ impl Queue {
             self.turns.push_front(sender);
         }
         self.count += 1;
+        self.bytes += pending.transaction.raw.len();
         queued.insert(pending.nonce, pending);
     }
 
@@ -205,8 +215,9 @@ impl Queue {
         }
         for pending in &expired {
             self.hashes.remove(&pending.transaction.hash);
+            self.count -= 1;
+            self.bytes -= pending.transaction.raw.len();
         }
-        self.count -= expired.len();
         (next, expired)
     }
 
@@ -214,6 +225,7 @@ impl Queue {
     pub fn drain(&mut self) -> Vec<Pending> {
         self.turns.clear();
         self.count = 0;
+        self.bytes = 0;
         let drained: Vec<Pending> = self.senders.drain().flat_map(|(_, queued)| queued.into_values()).collect();
         for pending in &drained {
             self.hashes.remove(&pending.transaction.hash);

@@ -120,8 +120,9 @@ impl Session {
         if nonce < next {
             return Err(SubmitError::NonceTooLow { next, nonce });
         }
-        if queue.len() >= limits.session_queue {
-            return Err(SubmitError::SessionQueueFull { limit: limits.session_queue });
+        let bytes = queue.bytes() + transaction.raw.len();
+        if queue.len() >= limits.session_queue || bytes > limits.session_queue_bytes {
+            return Err(SubmitError::SessionQueueFull { queued: queue.len() });
         }
         if queue.sender_len(&sender) >= limits.sender_queue {
             return Err(SubmitError::SenderQueueFull { limit: limits.sender_queue });
@@ -218,10 +219,19 @@ impl Session {
         if queue.activity == Activity::Idle {
             self.idle.notify_all();
         }
+        // Dropped in mid-turn: the turn may have put something back.
+        let left = if self.phase() == Phase::Dropped { queue.drain() } else { Vec::new() };
+        drop(queue);
+        for pending in left {
+            pending.answer(Err(SubmitError::SessionDropped(self.id)));
+        }
     }
 
     /// Ends a turn that failed; the session tries again after a pause.
     pub(crate) fn rest_and_retry(&self) {
+        if self.phase() == Phase::Dropped {
+            return self.rest();
+        }
         let session = self.this.clone();
         let pause = self.context.limits.persist_retry;
         self.context.runtime.spawn(async move {
@@ -315,6 +325,11 @@ impl Session {
         for pending in drained {
             pending.answer(Err(reason.clone()));
         }
+    }
+
+    /// Whether no block of the session is being built or committed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.lock().activity == Activity::Idle
     }
 
     /// Blocks until no block of the session is being built or committed, or the time is over.
