@@ -7,6 +7,8 @@ engine, `wake` and `call` several at a time.
 from collections.abc import Callable
 from typing import final
 
+__version__: str
+
 class EngineError(Exception):
     """Base of all errors of the engine; itself raised for sessions, blocks and keys that don't exist or don't fit."""
 

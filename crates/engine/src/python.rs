@@ -540,6 +540,7 @@ impl Drop for PyEngine {
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<PyEngine>()?;
     module.add_class::<PyBlock>()?;
     module.add_class::<PyTemplate>()?;
