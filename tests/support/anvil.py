@@ -41,7 +41,7 @@ class RpcFailure(Exception):
 
 @dataclass
 class Anvil:
-    """A running anvil. Its helpers are synchronous: a test uses them to prepare and to look, not as the code under test."""
+    """A running anvil. Its helpers are synchronous: tests prepare and look with them."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -108,7 +108,8 @@ def run_anvil(*arguments: str) -> Iterator[Anvil]:
     """Anvil on a free port, mining each transaction at once unless `arguments` say otherwise (`--no-mining`)."""
     if not BINARY.exists():
         raise RuntimeError("anvil is not installed: run scripts/setup")
-    command = [str(BINARY), "--host", "127.0.0.1", "--port", "0", "--hardfork", "osaka", "--enable-tx-gas-limit", *arguments]
+    command = [str(BINARY), "--host", "127.0.0.1", "--port", "0", "--hardfork", "osaka", "--enable-tx-gas-limit"]
+    command += arguments
     if shutil.which("setpriv"):
         # The node ends with the tests, even when they are killed.
         command = ["setpriv", "--pdeathsig", "KILL", *command]
