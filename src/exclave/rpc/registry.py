@@ -157,7 +157,7 @@ def _without_default(schema: Any) -> Any:
 
 def _arguments(method: Method, params_json: str) -> dict[str, Any]:
     try:
-        # Not the standard library's: its depth is bounded by Python's recursion limit, which imports raise beyond the stack.
+        # Not the standard library's: its depth is bounded by the recursion limit, which imports raise beyond the stack.
         params = from_json(params_json) if params_json else []
     except ValueError as error:
         raise InvalidParams(f"the parameters are not JSON: {str(error)[:100]}") from error

@@ -1,0 +1,208 @@
+"""What each event of ZkRelayer changes in the store. All may be done twice: events are read again after restarts."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import Connection, select, update
+
+from exclave.protocol import session_chain_id
+from exclave.relayer.events import (
+    ClaimHeld,
+    ClaimKilled,
+    ClaimPosted,
+    ClaimReleased,
+    Event,
+    MessageEnqueued,
+    SessionAborted,
+    SessionOpened,
+    SessionSettled,
+)
+from exclave.store import (
+    Claim,
+    ClaimStatus,
+    InboxMessage,
+    JobState,
+    Session,
+    SessionStatus,
+    StateConflict,
+    Store,
+    schema,
+)
+
+log = structlog.get_logger(__name__)
+
+
+def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, connection: Connection) -> bool:
+    """Write the event's effect; whether it was new. Events of sessions that the node doesn't know are left alone."""
+    match event:
+        case SessionOpened():
+            return store.sessions.put(_session(event, l1_chain_id, zk_relayer), connection=connection)
+        case MessageEnqueued():
+            return _enqueue(store, event, connection)
+        case ClaimPosted():
+            return _claim(store, event, connection)
+        case SessionSettled():
+            return _settle(store, event, connection)
+        case SessionAborted():
+            return _abort(store, event, connection)
+        case ClaimHeld():
+            return _move_claim(store, event.claim_id, ClaimStatus.POSTED, ClaimStatus.HELD, connection)
+        case ClaimReleased():
+            return _move_claim(store, event.claim_id, ClaimStatus.HELD, ClaimStatus.POSTED, connection)
+        case ClaimKilled():
+            return _kill(store, event.claim_id, connection)
+
+
+def _session(event: SessionOpened, l1_chain_id: int, zk_relayer: bytes) -> Session:
+    config = event.config
+    return Session(
+        session_id=config.session_id,
+        chain_id=session_chain_id(l1_chain_id, zk_relayer, config.session_id),
+        config_hash=event.config_hash,
+        template_id=config.template_id,
+        game=config.game,
+        opened_at=config.opened_at,
+        opened_block=config.opened_block,
+        deadline=config.deadline,
+        players=event.players,
+        init_data=event.init_data,
+        terms=event.terms.encode(),
+        l1_block_hash=event.origin.block_hash,
+        l1_transaction_hash=event.origin.transaction_hash,
+    )
+
+
+def _enqueue(store: Store, event: MessageEnqueued, connection: Connection) -> bool:
+    if store.sessions.get(event.session_id, connection=connection) is None:
+        return False
+    message = InboxMessage(
+        session_id=event.session_id,
+        message_index=event.message.index,
+        transaction=event.message.encode_transaction(),
+        inbox_hash=event.inbox_hash,
+        enqueued_at=event.enqueued_at,
+        l1_block_number=event.origin.block_number,
+        l1_block_hash=event.origin.block_hash,
+        l1_transaction_hash=event.origin.transaction_hash,
+    )
+    return store.inbox.add([message], connection=connection) > 0
+
+
+def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
+    """A claim of this node finds its batch by its root, and its sessions' jobs go on."""
+    batch = store.batches.by_root(event.claims_root, connection=connection)
+    leaves = store.batches.leaves(batch.batch_id, connection=connection) if batch else []
+    claim = Claim(
+        claim_id=event.claim_id,
+        claimant=event.claimant,
+        claims_root=event.claims_root,
+        terms_hash=event.terms_hash,
+        count=event.count,
+        bond=event.bond,
+        claimed_at=event.claimed_at,
+        settleable_at=event.settleable_at,
+        data_hash=event.data_hash,
+        blob_hashes=event.blob_hashes,
+        l1_block_number=event.origin.block_number,
+        l1_block_hash=event.origin.block_hash,
+        l1_transaction_hash=event.origin.transaction_hash,
+    )
+    if not store.claims.put(claim, leaves, connection=connection):
+        return False
+    if batch is not None:
+        store.batches.set_claim(batch.batch_id, event.claim_id, connection=connection)
+        connection.execute(
+            update(schema.jobs)
+            .where(schema.jobs.c.batch_id == batch.batch_id, schema.jobs.c.state == JobState.BATCHED)
+            .values(
+                state=JobState.CLAIMED,
+                claim_id=event.claim_id,
+                claim_transaction=event.origin.transaction_hash,
+                attempts=0,
+                error=None,
+                updated_at=store.now(),
+            )
+        )
+    return True
+
+
+def _settle(store: Store, event: SessionSettled, connection: Connection) -> bool:
+    session = store.sessions.get(event.session_id, connection=connection)
+    if session is None or session.status in (SessionStatus.SETTLED, SessionStatus.REORGED):
+        return False
+    store.sessions.set_outcome(
+        event.session_id, SessionStatus.SETTLED, event.origin.block_number, event.result, connection=connection
+    )
+    _finish_jobs(store, event.session_id, event.origin.transaction_hash, connection)
+    return True
+
+
+def _abort(store: Store, event: SessionAborted, connection: Connection) -> bool:
+    session = store.sessions.get(event.session_id, connection=connection)
+    if session is None or session.status in (SessionStatus.ABORTED, SessionStatus.REORGED):
+        return False
+    store.sessions.set_outcome(
+        event.session_id, SessionStatus.ABORTED, event.origin.block_number, connection=connection
+    )
+    _finish_jobs(store, event.session_id, event.origin.transaction_hash, connection)
+    return True
+
+
+def _finish_jobs(store: Store, session_id: int, transaction: bytes, connection: Connection) -> None:
+    """The session is decided, by whomever: nothing remains to be claimed or settled."""
+    connection.execute(
+        update(schema.jobs)
+        .where(schema.jobs.c.session_id == session_id, schema.jobs.c.state != JobState.SETTLED)
+        .values(state=JobState.SETTLED, settle_transaction=transaction, error=None, updated_at=store.now())
+    )
+
+
+def _move_claim(store: Store, claim_id: int, before: ClaimStatus, after: ClaimStatus, connection: Connection) -> bool:
+    try:
+        store.claims.set_status(claim_id, [before], after, connection=connection)
+    except StateConflict:
+        return False
+    return True
+
+
+def _kill(store: Store, claim_id: int, connection: Connection) -> bool:
+    if not _move_claim_any(store, claim_id, connection):
+        return False
+    connection.execute(
+        update(schema.jobs)
+        .where(schema.jobs.c.claim_id == claim_id, schema.jobs.c.state != JobState.SETTLED)
+        .values(state=JobState.FAILED, error=f"claim {claim_id} was killed by a dispute", updated_at=store.now())
+    )
+    log.error("a claim was killed by a dispute", claim=claim_id)
+    return True
+
+
+def _move_claim_any(store: Store, claim_id: int, connection: Connection) -> bool:
+    try:
+        store.claims.set_status(
+            claim_id, [ClaimStatus.POSTED, ClaimStatus.HELD], ClaimStatus.DEAD, connection=connection
+        )
+    except StateConflict:
+        return False
+    return True
+
+
+def mark_settled_claims(store: Store, connection: Connection) -> list[int]:
+    """Claims of which every known session is decided become settled; returns them."""
+    decided = select(schema.sessions.c.session_id).where(
+        schema.sessions.c.status.in_([SessionStatus.SETTLED, SessionStatus.ABORTED])
+    )
+    undecided = select(schema.claim_sessions.c.claim_id).where(schema.claim_sessions.c.session_id.not_in(decided))
+    known = select(schema.claim_sessions.c.claim_id)
+    query = select(schema.claims.c.claim_id).where(
+        schema.claims.c.status == ClaimStatus.POSTED,
+        schema.claims.c.claim_id.in_(known),
+        schema.claims.c.claim_id.not_in(undecided),
+    )
+    found = sorted(connection.scalars(query))
+    for claim_id in found:
+        store.claims.set_status(claim_id, [ClaimStatus.POSTED], ClaimStatus.SETTLED, connection=connection)
+    return found
+
+
+__all__ = ["mark_settled_claims", "record"]

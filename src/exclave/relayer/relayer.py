@@ -1,0 +1,302 @@
+"""Follows ZkRelayer on L1 and makes the node's sessions agree with it.
+
+One step reads a bounded range of confirmed L1 blocks and writes what their events cause together with the cursor in one
+transaction of the store; the engine is told afterwards. What a crash in between leaves undone follows from the store at
+the next start, so each step may be repeated from any point.
+
+L1 is the truth: before each step the newest remembered block is compared with L1's, and after a reorg everything that
+vanished blocks caused is undone first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from exclave.l1 import L1Client, L1Error, L1Header
+from exclave.node.metrics import (
+    RELAYER_BLOCK,
+    RELAYER_ERRORS,
+    RELAYER_LAG,
+    RELAYER_REPLACED_SESSIONS,
+    RELAYER_ROLLBACKS,
+    SESSIONS_OPENED,
+)
+from exclave.node.sessions import LeaseHeld, SessionHost, SessionNotServed
+from exclave.node.supervisor import FatalError
+from exclave.protocol import genesis_header, init_message, session_seed
+from exclave.relayer import effects
+from exclave.relayer.archive import archive_chain
+from exclave.relayer.events import Event, EventReader, MessageEnqueued, SessionOpened
+from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, schema
+
+log = structlog.get_logger(__name__)
+
+FOLLOWER = "relayer"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayerSettings:
+    """`overlap`: L1 blocks before the cursor that are read again, in case an endpoint left logs out. Pauses in s."""
+
+    zk_relayer: bytes
+    l1_chain_id: int
+    start_block: int
+    confirmations: int
+    log_range: int
+    poll_interval: float
+    overlap: int = 8
+    longest_pause: float = 30.0
+
+
+class Relayer:
+    """The follower.
+
+    `archive` is where the chains of replaced sessions go; `changed` is called after each step that wrote something.
+    """
+
+    def __init__(
+        self,
+        l1: L1Client,
+        store: Store,
+        host: SessionHost,
+        settings: RelayerSettings,
+        archive: Path,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._l1 = l1
+        self._store = store
+        self._host = host
+        self._settings = settings
+        self._archive = archive
+        self._changed = changed
+        self._reader = EventReader(settings.zk_relayer, settings.l1_chain_id)
+        self._reported: dict[int, str] = {}
+        self.head: L1Header | None = None
+        """The newest L1 block seen; None while L1 hasn't answered yet."""
+
+    async def run(self) -> None:
+        """Follow L1 until cancelled. L1's outages are waited out; sessions go on meanwhile."""
+        await asyncio.to_thread(self._wake_with_unconsumed_messages)
+        pause = self._settings.poll_interval
+        while True:
+            try:
+                behind = await self.step()
+                pause = self._settings.poll_interval
+            except L1Error as error:
+                RELAYER_ERRORS.labels(error=type(error).__name__).inc()
+                log.warning("L1 can't be followed now, sessions go on", error=str(error), retry_in=pause)
+                behind = False
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._settings.longest_pause)
+                continue
+            if not behind:
+                await asyncio.sleep(self._settings.poll_interval)
+
+    async def step(self) -> bool:
+        """One look at L1; whether there is more to catch up with at once. Raises `L1Error`."""
+        self.head = await self._l1.get_head()
+        await self._undo_reorg(self.head)
+        target = self.head.number - self._settings.confirmations
+        cursor = await asyncio.to_thread(self._store.following.cursor, FOLLOWER)
+        done = cursor.number if cursor else self._settings.start_block - 1
+        RELAYER_LAG.set(max(0, target - done))
+        if target > done:
+            last = min(target, done + self._settings.log_range)
+            await self._advance(done, last)
+            if target > last:
+                log.info("catching up with L1", block=last, of=target, percent=round(100 * last / target, 1))
+            done = last
+        await self._start_pending()
+        RELAYER_BLOCK.set(done)
+        return target > done
+
+    # -- forwards ---------------------------------------------------------------------------------------------------
+
+    async def _advance(self, done: int, last: int) -> None:
+        first = max(self._settings.start_block, done + 1 - self._settings.overlap)
+        answer = await self._l1.get_logs([self._settings.zk_relayer], [], first, last)
+        headers: dict[int, L1Header] = {last: answer.last}
+        for number, block_hash in sorted({(entry.block_number, entry.block_hash) for entry in answer.logs}):
+            header = headers.get(number) or await self._l1.get_block(number)
+            if header is None or header.hash != block_hash:
+                log.info("L1 reorganised while it was read, reading again", first=first, last=last)
+                return
+            headers[number] = header
+        read = [self._reader.read(entry, headers[entry.block_number]) for entry in answer.logs]
+        events = [event for event in read if event is not None]
+        await asyncio.to_thread(self._apply, events, L1Block(last, answer.last.hash), done)
+        await asyncio.to_thread(self._tell_engine, events)
+        if events:
+            self._changed()
+
+    def _apply(self, events: list[Event], block: L1Block, done: int) -> None:
+        """Record the events' effects and the cursor, all or nothing (INVARIANT I7)."""
+        for event in events:
+            if isinstance(event, SessionOpened):
+                self._archive_if_replaced(event)
+
+        def work(tx: Connection) -> None:
+            for event in events:
+                new = effects.record(self._store, event, self._settings.l1_chain_id, self._settings.zk_relayer, tx)
+                if new and event.origin.block_number <= done:
+                    log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
+            self._store.following.advance(FOLLOWER, block, connection=tx)
+
+        self._store.run(work)
+
+    def _tell_engine(self, events: list[Event]) -> None:
+        for session_id in sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)}):
+            self._wake(session_id)
+            messages = [
+                event.message.encode_transaction()
+                for event in events
+                if isinstance(event, MessageEnqueued) and event.session_id == session_id
+            ]
+            self._host.enqueue(session_id, messages)
+
+    def _archive_if_replaced(self, event: SessionOpened) -> None:
+        known = self._store.sessions.get(event.config.session_id)
+        if known and known.status is SessionStatus.REORGED and known.config_hash != event.config_hash:
+            self._replace(known, "L1 opened another session under its id")
+
+    def _replace(self, session: Session, reason: str) -> None:
+        self._host.retire(session.session_id)
+        path = archive_chain(self._store, session, self._archive)
+        if path is not None:
+            RELAYER_REPLACED_SESSIONS.inc()
+            log.error(
+                "an L1 reorg replaced a session that was being played; its blocks are archived and a new one begins",
+                session=session.session_id,
+                reason=reason,
+                archive=str(path),
+            )
+
+    # -- starting sessions ------------------------------------------------------------------------------------------
+
+    async def _start_pending(self) -> None:
+        """Start the sessions whose seed is known by now, and those whose template was added."""
+        cursor = await asyncio.to_thread(self._store.following.cursor, FOLLOWER)
+        for session_id in await asyncio.to_thread(self._pending):
+            session = await asyncio.to_thread(self._store.sessions.get, session_id)
+            if session is None or cursor is None or cursor.number <= session.opened_block:
+                continue
+            reason = await asyncio.to_thread(self._host.unsupported_reason, session)
+            if reason is not None:
+                if self._reported.get(session_id) != reason:
+                    log.warning("session can't be served", session=session_id, reason=reason)
+                    self._reported[session_id] = reason
+                continue
+            header = await self._l1.get_block(session.opened_block + 1)
+            if header is None or header.parent_hash != session.l1_block_hash:
+                continue  # L1 reorganised; the next step sees it
+            await asyncio.to_thread(self._start, session, session_seed(header.prev_randao, session_id))
+            self._reported.pop(session_id, None)
+
+    def _pending(self) -> list[int]:
+        table = schema.sessions
+        query = (
+            select(table.c.session_id)
+            .where(table.c.status == SessionStatus.OPEN, table.c.genesis_hash.is_(None))
+            .order_by(table.c.session_id)
+        )
+        return self._store.read(lambda tx: list(tx.scalars(query)))
+
+    def _start(self, session: Session, seed: bytes) -> None:
+        template = self._store.templates.get(session.template_id)
+        assert template is not None, "unsupported_reason() checked it"
+        init = init_message(
+            session.chain_id,
+            session.config_hash,
+            session.session_id,
+            session.deadline,
+            seed,
+            session.players,
+            session.init_data,
+        )
+        genesis = genesis_header(template.state_root, session.config_hash, seed, session.opened_at, init.hash()).hash()
+        first = next(self._store.blocks.load(session.session_id, 1, 1), None)
+        if first is not None and first.parent_hash != genesis:
+            self._replace(session, "the L1 block that its seed comes from was replaced")
+        self._store.sessions.set_genesis(session.session_id, seed, genesis)
+        SESSIONS_OPENED.inc()
+        log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0="0x" + genesis.hex())
+        self._wake(session.session_id)
+
+    def _wake(self, session_id: int) -> None:
+        """Bring a session into memory; one that can't be is left to its next touch."""
+        try:
+            self._host.wake(session_id)
+        except (SessionNotServed, LeaseHeld) as error:
+            log.warning("session not loaded", session=session_id, reason=str(error))
+        except Exception:
+            # INVARIANT I5: one session that can't be rebuilt doesn't keep the relayer from the others.
+            log.exception("session can't be loaded", session=session_id)
+
+    def _wake_with_unconsumed_messages(self) -> None:
+        """Messages must be in their sessions in time (INVARIANT I4), whether a player comes or not."""
+        sessions, heads, inbox = schema.sessions, schema.heads, schema.inbox
+        query = (
+            select(sessions.c.session_id)
+            .select_from(sessions.join(inbox).outerjoin(heads, heads.c.session_id == sessions.c.session_id))
+            .where(
+                sessions.c.status == SessionStatus.OPEN, sessions.c.genesis_hash.is_not(None), heads.c.result.is_(None)
+            )
+            .group_by(sessions.c.session_id, heads.c.inbox_count)
+            .having(func.count() > func.coalesce(heads.c.inbox_count, 0))
+        )
+        for session_id in self._store.read(lambda tx: list(tx.scalars(query))):
+            self._wake(session_id)
+
+    # -- backwards --------------------------------------------------------------------------------------------------
+
+    async def _undo_reorg(self, head: L1Header) -> None:
+        """Undo what vanished L1 blocks caused.
+
+        Raises `FatalError` when L1 has none of the remembered blocks.
+        """
+        history = await asyncio.to_thread(self._store.following.history, FOLLOWER)
+        comparable = [block for block in history if block.number <= head.number]
+        if history and not comparable:
+            log.warning("the L1 endpoint is behind, waiting", l1_block=head.number, known_block=history[0].number)
+        for position, block in enumerate(comparable):
+            header = await self._l1.get_block(block.number)
+            if header is None:
+                return  # the endpoint fell behind since it named its head
+            if header.hash == block.hash:
+                if position:
+                    await self._roll_back(block, history[0])
+                return
+        if comparable:
+            raise FatalError(
+                f"L1 has none of the {len(comparable)} blocks that this database remembers (the last is "
+                f"{comparable[0].number}): the URL names another chain, or L1 was reset. Use the right L1, or another "
+                "database"
+            )
+
+    async def _roll_back(self, ancestor: L1Block, newest: L1Block) -> None:
+        rollback = await asyncio.to_thread(self._store.following.rollback, FOLLOWER, ancestor.number)
+        RELAYER_ROLLBACKS.inc()
+        log.warning(
+            "L1 reorganised",
+            ancestor=ancestor.number,
+            depth=newest.number - ancestor.number,
+            sessions_reorged=rollback.reorged_sessions,
+            sessions_unseeded=rollback.unseeded_sessions,
+            outcomes_undone=rollback.reopened_sessions,
+            inboxes_shortened=sorted(rollback.shortened_inboxes),
+            claims_removed=rollback.removed_claims,
+        )
+        await asyncio.to_thread(self._retire, rollback)
+        self._changed()
+
+    def _retire(self, rollback: Rollback) -> None:
+        # What is in memory was built on events that are gone. The sessions wake again from what the store then says.
+        changed = {*rollback.reorged_sessions, *rollback.unseeded_sessions, *rollback.shortened_inboxes}
+        for session_id in sorted(changed):
+            self._host.retire(session_id)
