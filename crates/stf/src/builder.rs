@@ -1,13 +1,24 @@
-//! Building of blocks.
+//! Building of blocks. Verification builds the block again and compares, so that both have one executor.
 
+use crate::block::{ordered_trie_root, Block};
+use crate::constants::{
+    EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY, TRANSACTION_GAS_LIMIT_CAP,
+};
 use crate::error::{PushError, StateError};
-use crate::execution::BlockHashes;
-use crate::receipt::Receipt;
+use crate::execution::{
+    execute, make_receipt, session_evm, BlockHashes, Collapsed, Environment, ExecutionError, LoadedAccounts, SessionEvm,
+    StateReader,
+};
+use crate::receipt::{receipts_root, Receipt};
 use crate::state::State;
-use crate::transaction::RecoveredTransaction;
+use crate::transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use alloy_consensus::Header;
-use alloy_primitives::{Bytes, B256};
+use alloy_primitives::{keccak256, Address, Bloom, Bytes, B256, U256};
+use revm::context::result::InvalidTransaction;
+use revm::context_interface::journaled_state::JournalTr;
+use revm::Database;
 
 /// A block that was built or verified, with its effects.
 #[derive(Clone, Debug)]
@@ -24,53 +35,225 @@ pub struct SealedBlock {
 }
 
 impl SealedBlock {
+    /// The block without its effects.
+    pub fn block(&self) -> Block {
+        Block {
+            header: self.header.clone(),
+            transactions: self.transactions.iter().map(|transaction| transaction.raw.clone()).collect(),
+        }
+    }
+
     /// `rlp([header, transactions, [], []])`.
     pub fn encoded(&self) -> Bytes {
-        unimplemented!()
+        self.block().encoded()
     }
+}
+
+/// The header of a block's child before execution: all fields that follow from the parent and the timestamp.
+pub(crate) fn child_header(parent: &Header, parent_hash: B256, timestamp: u64) -> Header {
+    Header {
+        parent_hash,
+        ommers_hash: EMPTY_OMMERS_HASH,
+        beneficiary: Address::ZERO,
+        number: parent.number.saturating_add(1),
+        gas_limit: parent.gas_limit,
+        timestamp: timestamp.max(parent.timestamp),
+        extra_data: parent.extra_data.clone(),
+        mix_hash: keccak256(parent.mix_hash),
+        base_fee_per_gas: Some(0),
+        withdrawals_root: Some(EMPTY_ROOT),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: parent.parent_beacon_block_root,
+        requests_hash: Some(EMPTY_REQUESTS_HASH),
+        ..Header::default()
+    }
+}
+
+/// What the execution of a block read of its parent's state, and what applying its changes needed besides.
+pub(crate) struct Touched {
+    pub loaded: LoadedAccounts,
+    pub codes: BTreeSet<B256>,
+    pub oldest_ancestor: Option<u64>,
+    pub collapsed: Collapsed,
 }
 
 /// Builds one block on top of a parent, transaction by transaction.
 pub struct BlockBuilder<'a> {
-    _ancestors: &'a dyn BlockHashes,
+    evm: SessionEvm<'a>,
+    header: Header,
+    chain_id: u64,
+    transactions: Vec<RecoveredTransaction>,
+    receipts: Vec<Receipt>,
+    /// Hash of the init message with which the block must start.
+    init_message_hash: Option<B256>,
+    /// Accumulator of the forced messages so far.
+    inbox_hash: B256,
+    /// Index of the next forced message, where it is known.
+    next_message: Option<u64>,
+    has_user_transaction: bool,
+    has_ended: bool,
 }
 
 impl<'a> BlockBuilder<'a> {
     /// Starts the child of `parent`, whose hash is `parent_hash` and whose state is `state`. A `timestamp` (seconds
     /// since 1970) before the parent's is raised to it. `ancestors` gives the hashes of blocks before the parent.
     pub fn new(
-        _parent: &Header,
-        _parent_hash: B256,
-        _state: State,
-        _chain_id: u64,
-        _timestamp: u64,
-        _ancestors: &'a dyn BlockHashes,
+        parent: &Header,
+        parent_hash: B256,
+        state: State,
+        chain_id: u64,
+        timestamp: u64,
+        ancestors: &'a dyn BlockHashes,
     ) -> Result<Self, StateError> {
-        unimplemented!()
+        let header = child_header(parent, parent_hash, timestamp);
+        let root = parent.parent_beacon_block_root.unwrap_or_default();
+        // Block 0 commits to the init message where later blocks have the inbox's accumulator.
+        let (init_message_hash, inbox_hash) = match parent.number {
+            0 => ((!root.is_zero()).then_some(root), B256::ZERO),
+            _ => (None, root),
+        };
+        let mut reader = StateReader::new(state, (parent.number, parent_hash), ancestors);
+        let has_ended = !reader.storage(PREDEPLOY, U256::ZERO)?.is_zero();
+        let environment = Environment {
+            number: header.number,
+            timestamp: header.timestamp,
+            gas_limit: header.gas_limit,
+            beneficiary: header.beneficiary,
+            prev_randao: header.mix_hash,
+            base_fee: 0,
+        };
+        Ok(Self {
+            evm: session_evm(reader, &environment, chain_id, |_| {}),
+            header,
+            chain_id,
+            transactions: Vec::new(),
+            receipts: Vec::new(),
+            init_message_hash,
+            inbox_hash,
+            next_message: inbox_hash.is_zero().then_some(0),
+            has_user_transaction: false,
+            has_ended,
+        })
     }
 
     /// Executes a transaction as the block's next. One that can't be leaves the builder as it was.
-    pub fn push(&mut self, _transaction: &RecoveredTransaction) -> Result<&Receipt, PushError> {
-        unimplemented!()
+    pub fn push(&mut self, transaction: &RecoveredTransaction) -> Result<&Receipt, PushError> {
+        if self.has_ended {
+            return Err(PushError::Ended);
+        }
+        let chain_id = transaction.transaction.chain_id().unwrap_or_default();
+        if chain_id != self.chain_id {
+            return Err(PushError::ChainId { expected: self.chain_id, actual: chain_id });
+        }
+        let must_be_init = self.transactions.is_empty() && self.init_message_hash.is_some();
+        let gas_limit = transaction.transaction.gas_limit();
+        match &transaction.transaction {
+            Transaction::System(message) if must_be_init => self.check_init(message)?,
+            Transaction::System(message) => self.check_forced(message)?,
+            Transaction::User(_) if must_be_init => return Err(PushError::InitMessage),
+            Transaction::User(envelope) if envelope.is_eip4844() => {
+                return Err(PushError::Invalid(InvalidTransaction::Eip4844NotSupported));
+            }
+            // Such a transaction fits into no block, while others may fit into a later one.
+            Transaction::User(_) if gas_limit > TRANSACTION_GAS_LIMIT_CAP => {
+                let cap = TRANSACTION_GAS_LIMIT_CAP;
+                return Err(PushError::Invalid(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap }));
+            }
+            Transaction::User(_) => {}
+        }
+        let gas_left = self.gas_left();
+        if gas_limit > gas_left {
+            return Err(PushError::BlockFull { gas_limit, gas_left });
+        }
+        let result = execute(&mut self.evm, transaction).map_err(|error| match error {
+            ExecutionError::Invalid(error) => PushError::Invalid(error),
+            ExecutionError::State(error) => PushError::State(error),
+        })?;
+        match &transaction.transaction {
+            Transaction::System(_) if must_be_init => {}
+            Transaction::System(message) => {
+                self.inbox_hash = fold_inbox(self.inbox_hash, message.message_hash());
+                self.next_message = message.index.checked_add(1);
+            }
+            Transaction::User(_) => self.has_user_transaction = true,
+        }
+        self.has_ended = self.is_result_set();
+        let kind = transaction.transaction.transaction_type();
+        self.transactions.push(transaction.clone());
+        self.receipts.push(make_receipt(kind, result, self.header.gas_limit - gas_left));
+        Ok(&self.receipts[self.receipts.len() - 1])
+    }
+
+    fn check_init(&self, message: &SystemTransaction) -> Result<(), PushError> {
+        if self.init_message_hash == Some(message.message_hash()) {
+            Ok(())
+        } else {
+            Err(PushError::InitMessage)
+        }
+    }
+
+    /// Messages come in order of their indices. Where a block starts among them the header doesn't tell; the
+    /// accumulator, which covers the indices, is compared with L1's when the session is settled.
+    fn check_forced(&self, message: &SystemTransaction) -> Result<(), PushError> {
+        if self.has_user_transaction {
+            return Err(PushError::MessageAfterUserTransaction);
+        }
+        match self.next_message {
+            Some(expected) if expected != message.index => {
+                Err(PushError::MessageIndex { expected, actual: message.index })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the execution so far has set slot 0 of the session contract. It was zero before.
+    fn is_result_set(&self) -> bool {
+        let state = &self.evm.ctx.journaled_state.inner.state;
+        state.get(&PREDEPLOY).is_some_and(|account| {
+            !account.is_selfdestructed_locally()
+                && account.storage.get(&U256::ZERO).is_some_and(|slot| !slot.present_value.is_zero())
+        })
     }
 
     /// Whether the session has ended, so that no transaction can follow.
     pub fn has_ended(&self) -> bool {
-        unimplemented!()
+        self.has_ended
     }
 
     /// Gas that is left in the block.
     pub fn gas_left(&self) -> u64 {
-        unimplemented!()
+        let used = self.receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
+        self.header.gas_limit.saturating_sub(used)
     }
 
     /// Number of transactions so far. A block without any isn't valid.
     pub fn transaction_count(&self) -> usize {
-        unimplemented!()
+        self.transactions.len()
     }
 
     /// Finishes the block: applies its changes to the state and makes the header.
     pub fn seal(self) -> Result<SealedBlock, StateError> {
-        unimplemented!()
+        self.seal_recording().map(|(block, _)| block)
+    }
+
+    pub(crate) fn seal_recording(self) -> Result<(SealedBlock, Touched), StateError> {
+        let Self { evm, mut header, transactions, receipts, inbox_hash, .. } = self;
+        let mut journal = evm.ctx.journaled_state;
+        let changes = journal.finalize();
+        let mut reader = journal.database;
+        let collapsed = reader.apply(changes)?;
+        let StateReader { mut state, loaded, codes, oldest_ancestor, .. } = reader;
+        let raw: Vec<Bytes> = transactions.iter().map(|transaction| transaction.raw.clone()).collect();
+        header.state_root = state.root();
+        header.transactions_root = ordered_trie_root(&raw);
+        header.receipts_root = receipts_root(&receipts);
+        header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom);
+        header.gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
+        header.parent_beacon_block_root = Some(inbox_hash);
+        let result_hash = state.storage(&PREDEPLOY, &U256::ZERO)?.into();
+        let hash = header.hash_slow();
+        let block = SealedBlock { header, hash, transactions, receipts, state, result_hash };
+        Ok((block, Touched { loaded, codes, oldest_ancestor, collapsed }))
     }
 }

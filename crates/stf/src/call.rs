@@ -1,15 +1,21 @@
 //! Simulated calls on a state (eth_call, eth_estimateGas, eth_createAccessList).
 
+use crate::builder::child_header;
 use crate::error::StateError;
-use crate::execution::BlockHashes;
+use crate::execution::{make_receipt, session_evm, BlockHashes, Environment, ExecutionError, StateReader};
 use crate::state::State;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
-use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, Bytes, Log, TxKind, B256, U256};
-use revm::context::result::InvalidTransaction;
+use revm::context::result::{ExecutionResult, InvalidTransaction};
+use revm::context::TxEnv;
+use revm::context_interface::either::Either;
+use revm::precompile::Precompiles;
+use revm::state::EvmState;
+use revm::ExecuteEvm;
 
 /// The block in which a call is simulated. Fields can be overridden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +47,8 @@ impl BlockEnvironment {
     }
 
     /// The environment in the next block after the one with this header, at `timestamp` seconds since 1970.
-    pub fn after(_header: &Header, _chain_id: u64, _timestamp: u64) -> Self {
-        unimplemented!()
+    pub fn after(header: &Header, chain_id: u64, timestamp: u64) -> Self {
+        Self::of(&child_header(header, B256::ZERO, timestamp), chain_id)
     }
 }
 
@@ -95,23 +101,122 @@ pub enum CallError {
     State(StateError),
 }
 
-/// Executes a call on a state, which stays as it is.
-pub fn call(
-    _state: &State,
-    _environment: &BlockEnvironment,
-    _request: &CallRequest,
-    _ancestors: &dyn BlockHashes,
-) -> Result<CallOutcome, CallError> {
-    unimplemented!()
+impl core::fmt::Display for CallError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Invalid(error) => write!(f, "{error}"),
+            Self::State(error) => write!(f, "state: {error}"),
+        }
+    }
 }
 
-/// Like [`call`]; also lists the accounts and storage slots that were accessed, but for the sender, the
-/// precompiles, and the called account if none of its slots were (EIP-2930).
+impl core::error::Error for CallError {}
+
+/// Executes a call on a state, which stays as it is.
+pub fn call(
+    state: &State,
+    environment: &BlockEnvironment,
+    request: &CallRequest,
+    ancestors: &dyn BlockHashes,
+) -> Result<CallOutcome, CallError> {
+    execute_call(state, environment, request, ancestors).map(|(outcome, _)| outcome)
+}
+
+/// Like [`call`]; also lists the accounts and storage slots that were accessed, but for those that are warm anyway:
+/// the sender, the called account and the precompiles, unless slots of theirs were accessed (EIP-2930).
 pub fn call_with_access_list(
-    _state: &State,
-    _environment: &BlockEnvironment,
-    _request: &CallRequest,
-    _ancestors: &dyn BlockHashes,
+    state: &State,
+    environment: &BlockEnvironment,
+    request: &CallRequest,
+    ancestors: &dyn BlockHashes,
 ) -> Result<(CallOutcome, AccessList), CallError> {
-    unimplemented!()
+    let (outcome, accessed) = execute_call(state, environment, request, ancestors)?;
+    let precompiles = Precompiles::osaka().addresses_set();
+    let mut items = Vec::new();
+    for (address, account) in accessed {
+        let is_warm = address == request.from
+            || request.to.to() == Some(&address)
+            || outcome.contract_address == Some(address)
+            || address == environment.beneficiary
+            || precompiles.contains(&address);
+        if is_warm && account.storage.is_empty() {
+            continue;
+        }
+        let mut storage_keys: Vec<B256> = account.storage.keys().map(|slot| (*slot).into()).collect();
+        storage_keys.sort_unstable();
+        items.push(AccessListItem { address, storage_keys });
+    }
+    items.sort_unstable_by_key(|item| item.address);
+    Ok((outcome, AccessList(items)))
+}
+
+fn execute_call(
+    state: &State,
+    environment: &BlockEnvironment,
+    request: &CallRequest,
+    ancestors: &dyn BlockHashes,
+) -> Result<(CallOutcome, EvmState), CallError> {
+    let nonce = match request.nonce {
+        Some(nonce) => nonce,
+        None => state.account(&request.from).map_err(CallError::State)?.map_or(0, |account| account.nonce),
+    };
+    let parent = environment.number.saturating_sub(1);
+    let parent_hash = ancestors.block_hash(parent).unwrap_or_default();
+    let reader = StateReader::new(state.clone(), (parent, parent_hash), ancestors);
+    let block = Environment {
+        number: environment.number,
+        timestamp: environment.timestamp,
+        gas_limit: environment.gas_limit,
+        beneficiary: environment.beneficiary,
+        prev_randao: environment.prev_randao,
+        base_fee: environment.base_fee,
+    };
+    let mut evm = session_evm(reader, &block, environment.chain_id, |configuration| {
+        configuration.disable_nonce_check = true;
+        configuration.disable_block_gas_limit = true;
+        configuration.disable_eip3607 = true;
+        configuration.disable_base_fee = true;
+        // No fee is charged, so only the value must be there.
+        configuration.disable_fee_charge = true;
+        configuration.tx_gas_limit_cap = Some(u64::MAX);
+    });
+    let tx_type = match (request.authorization_list.is_empty(), request.access_list.is_empty()) {
+        (false, _) => 4,
+        (true, false) => 1,
+        (true, true) => 0,
+    };
+    let authorization_list = request.authorization_list.iter().cloned().map(Either::Left).collect();
+    let result = evm.transact_one(TxEnv {
+        tx_type,
+        caller: request.from,
+        gas_limit: request.gas_limit,
+        gas_price: request.gas_price,
+        kind: request.to,
+        value: request.value,
+        data: request.data.clone(),
+        nonce,
+        chain_id: Some(environment.chain_id),
+        access_list: request.access_list.clone(),
+        gas_priority_fee: (tx_type == 4).then_some(request.gas_price),
+        authorization_list,
+        ..TxEnv::default()
+    });
+    let result = result.map_err(|error| match ExecutionError::from(error) {
+        ExecutionError::Invalid(error) => CallError::Invalid(error),
+        ExecutionError::State(error) => CallError::State(error),
+    })?;
+    let status = match &result {
+        ExecutionResult::Success { .. } => CallStatus::Success,
+        ExecutionResult::Revert { .. } => CallStatus::Revert,
+        ExecutionResult::Halt { reason, .. } => CallStatus::Halt(reason.to_string()),
+    };
+    let receipt = make_receipt(tx_type, result, 0);
+    let outcome = CallOutcome {
+        status,
+        gas_used: receipt.gas_used,
+        output: receipt.output,
+        logs: receipt.logs,
+        contract_address: receipt.contract_address,
+    };
+    Ok((outcome, evm.finalize()))
 }

@@ -12,7 +12,6 @@ mod block;
 mod builder;
 #[cfg(feature = "call")]
 mod call;
-mod codes;
 mod constants;
 mod error;
 mod execution;
