@@ -1,0 +1,76 @@
+"""Which ranges of blocks are to be claimed: ended sessions, and long ones at every checkpoint."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import and_, func, or_, select
+
+from exclave.coordinator.ranges import CAPACITY, RangeTooLarge, cut_range
+from exclave.protocol import Terms
+from exclave.store import Head, JobState, Session, SessionStatus, Store, schema
+
+log = structlog.get_logger(__name__)
+
+
+def collect_ranges(store: Store, checkpoint_blocks: int) -> int:
+    """Make a job of each range that is to be claimed; returns how many were made.
+
+    `checkpoint_blocks`: claim a running session's blocks each time there are so many new ones, 0 only when it has ended.
+    """
+    made = 0
+    for session_id in _due(store, checkpoint_blocks):
+        session = store.sessions.get(session_id)
+        head = store.blocks.head(session_id)
+        if session is None or head is None or session.status is not SessionStatus.OPEN or session.genesis_hash is None:
+            continue
+        made += _cut_up(store, session, head)
+    return made
+
+
+def _due(store: Store, checkpoint_blocks: int) -> list[int]:
+    """Open sessions with blocks that no job covers: all when ended, else enough for a checkpoint."""
+    sessions, heads, jobs = schema.sessions, schema.heads, schema.jobs
+    covered = func.coalesce(
+        select(func.max(func.coalesce(jobs.c.last_number, 0)))
+        .where(jobs.c.session_id == sessions.c.session_id)
+        .scalar_subquery(),
+        0,
+    )
+    due = and_(heads.c.result.is_not(None), heads.c.number > covered)
+    if checkpoint_blocks:
+        due = or_(due, heads.c.number >= covered + checkpoint_blocks)
+    query = (
+        select(sessions.c.session_id)
+        .select_from(sessions.join(heads, heads.c.session_id == sessions.c.session_id))
+        .where(sessions.c.status == SessionStatus.OPEN, due)
+        .order_by(sessions.c.session_id)
+    )
+    return store.read(lambda tx: list(tx.scalars(query)))
+
+
+def _cut_up(store: Store, session: Session, head: Head) -> int:
+    """Jobs from the last covered block to the head, each small enough for a claim of its own."""
+    capacity = CAPACITY[Terms.decode(session.terms).data_mode]
+    jobs = store.jobs.of_session(session.session_id)
+    first = jobs[-1].last_number or 0 if jobs else 0
+    made = 0
+    while first < head.number:
+        try:
+            last, error = cut_range(store, session, first, head.number, capacity), None
+        except RangeTooLarge as too_large:
+            last, error = head.number, str(too_large)
+            log.error("a session can't be claimed", session=session.session_id, reason=error)
+        state = JobState.ENDED if error is None else JobState.FAILED
+        _make_job(store, session.session_id, first, last, state, error)
+        log.info("blocks to claim", session=session.session_id, first=first, last=last, ended=head.result is not None)
+        first = last
+        made += 1
+    return made
+
+
+def _make_job(store: Store, session_id: int, first: int, last: int, state: JobState, error: str | None) -> None:
+    with store.transaction() as tx:
+        store.jobs.open(session_id, first, connection=tx)
+        store.jobs.move(
+            session_id, first, [JobState.OPEN], state, last_number=last, error=error, connection=tx
+        )
