@@ -54,8 +54,8 @@ async def load_key(source: KeySource, what: str, chain_id: int, environment: Map
 def _from_environment(variable: str, what: str, chain_id: int, variables: Mapping[str, str]) -> bytes:
     if chain_id not in DEVELOPMENT_CHAINS:
         raise FatalError(
-            f"{what}: a plain key in the environment ({variable}) is for development chains only, and the chain id of L1 "
-            f"is {chain_id}: use a keystore"
+            f"{what}: a plain key in the environment ({variable}) is for development chains only, and L1 is chain "
+            f"{chain_id}: use a keystore"
         )
     value = variables.get(variable, "").strip()
     if not value:

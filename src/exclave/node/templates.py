@@ -8,8 +8,16 @@ from sqlalchemy import Connection
 
 from exclave import _engine, contracts
 from exclave.node.sessions import SessionHost
-from exclave.protocol import DataMode, Terms, base_template, decode_template, genesis_header, session_chain_id
-from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
+from exclave.protocol import (
+    DataMode,
+    Terms,
+    base_template,
+    decode_template,
+    genesis_header,
+    keccak256,
+    session_chain_id,
+)
+from exclave.protocol.constants import PREDEPLOY, ZERO_ADDRESS, ZERO_HASH
 from exclave.rpc.errors import InvalidParams, ResourceNotFound
 from exclave.store import Session, SessionStatus, Store, Template
 
@@ -83,6 +91,21 @@ class Workshop:
         """A template of a local session's state, kept in the store. Raises `InvalidParams` if it can't be one."""
         self._host.wake(session_id)
         try:
-            return import_template(self._store, self._host.engine, self._host.engine.export_template(session_id))
+            data = self._host.engine.export_template(session_id)
         except _engine.EngineError as error:
             raise InvalidParams(f"session {session_id} can't be a template: {error}") from error
+        if not _has_bound_game(data):
+            raise InvalidParams(
+                f"no game is bound in session {session_id}, so no match could start from its state: call "
+                f"bindGame(address) of the session contract 0x{PREDEPLOY.hex()} first"
+            )
+        return import_template(self._store, self._host.engine, data)
+
+
+def _has_bound_game(data: bytes) -> bool:
+    """Whether the session predeploy knows its game: the low 20 bytes of its slot 1."""
+    predeploy, slot = keccak256(PREDEPLOY), keccak256((1).to_bytes(32, "big"))
+    return any(
+        account.address_hash == predeploy and dict(account.storage).get(slot, 0) % 2**160
+        for account in decode_template(data)
+    )
