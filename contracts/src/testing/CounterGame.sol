@@ -6,7 +6,7 @@ import {IExclaveSession, IExclaveSessionGame} from "../interfaces/IExclaveSessio
 /// @title The smallest session game, for the node's tests: players count up, and who reaches the target wins.
 /// @dev `initData` is abi.encode(uint256 target); the result is abi.encode(uint256 count, address winner).
 contract CounterGame is IExclaveSessionGame {
-    IExclaveSession internal constant SESSION = IExclaveSession(0x4578636C61766500000000000000000000000001);
+    IExclaveSession internal constant SESSION = IExclaveSession(0x4578636c61766500000000000000000000000001);
 
     event Incremented(address indexed player, uint256 count);
 

@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+
+import {BondAccounts} from "./BondAccounts.sol";
+import {IExclaveGame} from "./interfaces/IExclaveGame.sol";
+import {IZkRelayer} from "./interfaces/IZkRelayer.sol";
+import {
+    ClaimHeader,
+    DataMode,
+    SessionClaim,
+    SessionConfig,
+    SessionStatus,
+    Settlement,
+    Terms
+} from "./interfaces/Types.sol";
+import {IsolatedCall} from "./libraries/IsolatedCall.sol";
+import {MerkleTree} from "./libraries/MerkleTree.sol";
+import {SessionHash} from "./libraries/SessionHash.sol";
+
+/// @title Sessions' registry on L1. It has no owner, can't be paused and can't be upgraded.
+contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
+    using SessionHash for bytes32;
+
+    struct InboxEntry {
+        bytes32 inboxHash; // after this message
+        uint64 enqueuedAt; // L1 timestamp
+    }
+
+    struct ClaimRecord {
+        address claimant;
+        uint32 held; // leaves in dispute
+        uint32 killed; // leaves found wrong or unproven
+        bool released;
+        bytes32 headerHash;
+    }
+
+    enum LeafState {
+        Live,
+        Held,
+        Killed
+    }
+
+    uint256 public constant MAX_PLAYERS = 16;
+    uint256 public constant MAX_INIT_DATA = 4096;
+    uint256 public constant MAX_MESSAGE_DATA = 32768;
+    uint64 public constant MIN_MESSAGE_GAS = 21_000;
+    uint64 public constant MAX_MESSAGE_GAS = 10_000_000;
+    uint64 public constant MAX_DURATION = 30 days;
+    uint32 public constant MAX_CLAIM_COUNT = 4096;
+    /// @dev Blobs are kept for about 18 days; a window must end well before.
+    uint32 public constant MAX_CHALLENGE_WINDOW = 7 days;
+    uint32 public constant MAX_INCLUSION_DELAY = 1 days;
+    uint32 public constant MAX_ABORT_DELAY = 60 days;
+    uint32 public constant MIN_CALLBACK_GAS = 50_000;
+    uint32 public constant MAX_CALLBACK_GAS = 2_000_000;
+    /// @notice Time after the deadline in which a claim must be posted to be safe from an abort.
+    uint32 public constant CLAIM_GRACE = 1 hours;
+
+    bytes32 public constant SESSION_RESULT_TYPEHASH = keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+
+    /// @dev Optimism's alias: an L1 contract can't pass for a session contract of the same address.
+    uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
+    bytes32 private constant ABORTED_MARK = bytes32(uint256(1));
+
+    /// @notice The least challenge window that terms may have, in seconds. One hour in production; test networks take less.
+    uint32 public immutable minChallengeWindow;
+    /// @inheritdoc IZkRelayer
+    uint64 public immutable chainIdBase;
+
+    /// @inheritdoc IZkRelayer
+    uint64 public lastSessionId;
+    /// @inheritdoc IZkRelayer
+    uint64 public lastClaimId;
+
+    /// @inheritdoc IZkRelayer
+    mapping(bytes32 templateId => bool) public templateExists;
+    mapping(uint64 sessionId => bytes32 word) private _sessions;
+    mapping(uint64 sessionId => InboxEntry[]) private _inboxes;
+    mapping(uint64 claimId => ClaimRecord) private _claims;
+    mapping(uint64 claimId => mapping(uint32 index => LeafState)) private _leaves;
+    mapping(uint64 sessionId => uint256 disputes) private _heldSessions;
+    mapping(uint64 sessionId => bytes32 mark) private _failedCallbacks;
+
+    constructor(uint32 minChallengeWindow_) EIP712("Exclave", "1") {
+        minChallengeWindow = minChallengeWindow_;
+        chainIdBase = uint64(uint256(keccak256(abi.encode(block.chainid, address(this)))) & 0x7ffff) << 32;
+    }
+
+    // ---- templates and opening
+
+    /// @inheritdoc IZkRelayer
+    function registerTemplate(bytes32 stateRoot, bytes32 dataHash, string calldata uri)
+        external
+        returns (bytes32 templateId)
+    {
+        templateId = SessionHash.template(stateRoot, dataHash);
+        templateExists[templateId] = true;
+        emit TemplateRegistered(templateId, stateRoot, dataHash, uri);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function openSession(
+        bytes32 templateId,
+        address[] calldata players,
+        bytes calldata initData,
+        uint64 deadline,
+        Terms calldata terms
+    ) external returns (uint64 sessionId) {
+        if (!templateExists[templateId]) revert UnknownTemplate(templateId);
+        _checkPlayers(players);
+        _checkTerms(terms);
+        if (initData.length > MAX_INIT_DATA) revert InitDataTooLarge(initData.length);
+        if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
+
+        sessionId = ++lastSessionId;
+        SessionConfig memory config = SessionConfig({
+            sessionId: sessionId,
+            openedAt: uint64(block.timestamp),
+            openedBlock: uint64(block.number),
+            deadline: deadline,
+            game: msg.sender,
+            templateId: templateId,
+            playersHash: SessionHash.players(players),
+            initDataHash: keccak256(initData),
+            termsHash: SessionHash.terms(terms)
+        });
+        _sessions[sessionId] = SessionHash.word(_configHash(config), SessionStatus.Open);
+        emit SessionOpened(sessionId, msg.sender, templateId, config, players, initData, terms);
+    }
+
+    // ---- inbox
+
+    /// @inheritdoc IZkRelayer
+    function forceTransaction(
+        SessionConfig calldata config,
+        address[] calldata players,
+        address to,
+        uint64 gasLimit,
+        bytes calldata data
+    ) external returns (uint64 index) {
+        uint64 sessionId = config.sessionId;
+        bytes32 word = _openWord(config);
+        if (block.timestamp >= config.deadline) revert AfterDeadline(config.deadline);
+        if (gasLimit < MIN_MESSAGE_GAS || gasLimit > MAX_MESSAGE_GAS) revert WrongMessageGas(gasLimit);
+        if (data.length > MAX_MESSAGE_DATA) revert MessageTooLarge(data.length);
+        _checkParticipant(config, players);
+
+        InboxEntry[] storage inbox = _inboxes[sessionId];
+        index = uint64(inbox.length);
+        address from = _sessionSender();
+        bytes32 previous = index == 0 ? bytes32(0) : inbox[index - 1].inboxHash;
+        bytes32 message = SessionHash.message(chainIdBase + sessionId, index, from, to, gasLimit, data);
+        bytes32 accumulated = keccak256(abi.encode(previous, message));
+        inbox.push(InboxEntry(accumulated, uint64(block.timestamp)));
+        if (index == 0) _sessions[sessionId] = word.withMessages();
+        emit MessageEnqueued(sessionId, index, from, to, gasLimit, data, accumulated);
+    }
+
+    // ---- claims
+
+    /// @inheritdoc IZkRelayer
+    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
+        external
+        payable
+        returns (uint64 claimId)
+    {
+        if (count == 0 || count > MAX_CLAIM_COUNT) revert WrongCount(count);
+        if (msg.value > 0) _deposit(msg.sender);
+        _lock(msg.sender, uint256(terms.claimBond) * count);
+
+        ClaimHeader memory header = ClaimHeader({
+            root: root,
+            termsHash: SessionHash.terms(terms),
+            disputeGame: terms.disputeGame,
+            claimBond: terms.claimBond,
+            challengeWindow: terms.challengeWindow,
+            inclusionDelay: terms.inclusionDelay,
+            callbackGas: terms.callbackGas,
+            count: count,
+            claimedAt: uint64(block.timestamp)
+        });
+        bytes32[] memory blobs = new bytes32[](0);
+        if (terms.dataMode == DataMode.Blob) {
+            blobs = _blobHashes();
+            dataHash = keccak256(abi.encodePacked(blobs));
+        } else if (terms.dataMode == DataMode.Calldata) {
+            if (data.length == 0) revert NoData();
+            dataHash = keccak256(data);
+        } else if (dataHash == 0) {
+            revert NoData();
+        }
+        claimId = ++lastClaimId;
+        ClaimRecord storage record = _claims[claimId];
+        record.claimant = msg.sender;
+        record.headerHash = keccak256(abi.encode(header));
+        emit ClaimPosted(claimId, msg.sender, header, terms.dataMode, dataHash, blobs);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function releaseBond(uint64 claimId, ClaimHeader calldata header) external {
+        ClaimRecord storage record = _checkedClaim(claimId, header);
+        _checkWindowOver(claimId, header);
+        if (record.held != 0) revert ClaimHeld(claimId);
+        if (record.released) revert AlreadyReleased(claimId);
+        record.released = true;
+        // The bonds of killed leaves are gone already.
+        uint256 bond = uint256(header.claimBond) * (header.count - record.killed);
+        _release(record.claimant, bond);
+        emit ClaimReleased(claimId, bond);
+    }
+
+    // ---- settlement
+
+    /// @inheritdoc IZkRelayer
+    function settle(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof
+    ) external {
+        ClaimRecord storage record = _checkedClaim(claimId, header);
+        _checkWindowOver(claimId, header);
+        (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item);
+        if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
+        if (record.held | record.killed != 0) _checkLeafLive(claimId, index);
+        if (!live) revert NotOpen(item.sessionId, word.statusOf());
+        _settle(claimId, header.callbackGas, item, word);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external {
+        ClaimRecord storage record = _checkedClaim(claimId, header);
+        _checkWindowOver(claimId, header);
+        if (items.length != header.count) revert WrongCount(items.length);
+        bool disputed = record.held | record.killed != 0;
+        bytes32[] memory leaves = new bytes32[](items.length);
+        bytes32[] memory words = new bytes32[](items.length);
+        for (uint32 i; i < items.length; ++i) {
+            bool live;
+            (leaves[i], words[i], live) = _checkItem(header, items[i]);
+            // A leaf in dispute keeps its session open; the others settle.
+            if (!live || (disputed && _leaves[claimId][i] != LeafState.Live)) words[i] = 0;
+        }
+        if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
+        for (uint32 i; i < items.length; ++i) {
+            bytes32 word = words[i];
+            // A callback may have decided a later session of the list, and the list may name one twice.
+            if (word == 0 || _sessions[items[i].sessionId] != word) continue;
+            _settle(claimId, header.callbackGas, items[i], word);
+        }
+    }
+
+    /// @inheritdoc IZkRelayer
+    function settleUnanimously(
+        SessionConfig calldata config,
+        Terms calldata terms,
+        address[] calldata players,
+        bytes calldata result,
+        bytes[] calldata signatures
+    ) external {
+        bytes32 word = _openWord(config);
+        if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
+        if (SessionHash.players(players) != config.playersHash || signatures.length != players.length) {
+            revert WrongPlayers();
+        }
+        bytes32 resultHash = keccak256(result);
+        bytes32 digest =
+            _hashTypedDataV4(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash)));
+        for (uint256 i; i < players.length; ++i) {
+            if (!SignatureChecker.isValidSignatureNowCalldata(players[i], digest, signatures[i])) {
+                revert WrongSignature(players[i]);
+            }
+        }
+        // A player's EIP-1271 code is called with staticcall, so that the session is still open here.
+        _decide(config.sessionId, word, SessionStatus.Settled);
+        emit SessionSettled(config.sessionId, 0, resultHash);
+        _callGame(
+            config.sessionId,
+            config.game,
+            terms.callbackGas,
+            abi.encodeCall(IExclaveGame.onSessionSettled, (config.sessionId, result)),
+            resultHash
+        );
+    }
+
+    /// @inheritdoc IZkRelayer
+    function abort(SessionConfig calldata config, Terms calldata terms) external {
+        bytes32 word = _openWord(config);
+        if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
+        uint256 from = uint256(config.deadline) + terms.abortDelay;
+        if (block.timestamp < from) revert BeforeAbort(config.sessionId, from);
+        // INVARIANT I1: a result in dispute is not lost to an abort; the dispute's own deadlines end it.
+        if (_heldSessions[config.sessionId] != 0) revert SessionHeld(config.sessionId);
+        _decide(config.sessionId, word, SessionStatus.Aborted);
+        emit SessionAborted(config.sessionId);
+        _callGame(
+            config.sessionId,
+            config.game,
+            terms.callbackGas,
+            abi.encodeCall(IExclaveGame.onSessionAborted, (config.sessionId)),
+            ABORTED_MARK
+        );
+    }
+
+    /// @inheritdoc IZkRelayer
+    function retryCallback(SessionConfig calldata config, bytes calldata result) external {
+        uint64 sessionId = config.sessionId;
+        bytes32 word = _checkedWord(config);
+        bytes32 mark = _failedCallbacks[sessionId];
+        bytes memory data;
+        if (word.statusOf() == SessionStatus.Aborted && mark == ABORTED_MARK) {
+            data = abi.encodeCall(IExclaveGame.onSessionAborted, (sessionId));
+        } else {
+            if (mark == 0 || mark != keccak256(result)) revert NoFailedCallback(sessionId);
+            data = abi.encodeCall(IExclaveGame.onSessionSettled, (sessionId, result));
+        }
+        // Before the call: the game may call back in here.
+        delete _failedCallbacks[sessionId];
+        (bool success,) = config.game.call(data);
+        if (!success) revert CallbackReverted(sessionId);
+        emit CallbackDelivered(sessionId);
+    }
+
+    // ---- the seam of disputes
+
+    /// @inheritdoc IZkRelayer
+    function holdLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        SessionClaim calldata leaf,
+        uint32 index,
+        bytes32[] calldata proof
+    ) external {
+        ClaimRecord storage record = _checkedClaimOfDispute(claimId, header);
+        uint256 end = uint256(header.claimedAt) + header.challengeWindow;
+        if (block.timestamp > end) revert WindowOver(claimId, end);
+        if (MerkleTree.rootFromProof(SessionHash.leaf(leaf), index, header.count, proof) != header.root) {
+            revert WrongLeaf(claimId, index);
+        }
+        _checkLeafLive(claimId, index);
+        _leaves[claimId][index] = LeafState.Held;
+        ++record.held;
+        ++_heldSessions[leaf.sessionId];
+        emit LeafHeld(claimId, index, leaf.sessionId);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index) external {
+        _endHold(claimId, header, sessionId, index, LeafState.Live);
+        emit LeafReleased(claimId, index, sessionId);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function killLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        uint64 sessionId,
+        uint32 index,
+        address[] calldata recipients,
+        uint256[] calldata shares
+    ) external {
+        ClaimRecord storage record = _endHold(claimId, header, sessionId, index, LeafState.Killed);
+        ++record.killed;
+        _slash(record.claimant, header.claimBond, recipients, shares);
+        emit LeafKilled(claimId, index, sessionId);
+    }
+
+    // ---- views
+
+    /// @inheritdoc IZkRelayer
+    function sessionStatus(uint64 sessionId) external view returns (SessionStatus) {
+        return _sessions[sessionId].statusOf();
+    }
+
+    /// @inheritdoc IZkRelayer
+    function inboxCount(uint64 sessionId) external view returns (uint64) {
+        return uint64(_inboxes[sessionId].length);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function inboxHash(uint64 sessionId, uint64 count) external view returns (bytes32) {
+        return _inboxHash(sessionId, count);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function claimRecord(uint64 claimId)
+        external
+        view
+        returns (address claimant, uint32 held, uint32 killed, bool released, bytes32 headerHash)
+    {
+        ClaimRecord storage record = _claims[claimId];
+        return (record.claimant, record.held, record.killed, record.released, record.headerHash);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function callbackFailed(uint64 sessionId) external view returns (bool) {
+        return _failedCallbacks[sessionId] != 0;
+    }
+
+    /// @inheritdoc IZkRelayer
+    function configHash(SessionConfig calldata config) external view returns (bytes32) {
+        return _configHash(config);
+    }
+
+    /// @notice The EIP-712 domain separator of preconfirmations and session results.
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
+    }
+
+    // ---- checks
+
+    function _checkPlayers(address[] calldata players) private pure {
+        if (players.length == 0 || players.length > MAX_PLAYERS) revert WrongPlayers();
+        for (uint256 i; i < players.length; ++i) {
+            if (players[i] == address(0)) revert WrongPlayers();
+            for (uint256 j; j < i; ++j) {
+                if (players[i] == players[j]) revert WrongPlayers();
+            }
+        }
+    }
+
+    function _checkTerms(Terms calldata terms) private view {
+        if (
+            terms.operator == address(0) || terms.challengeWindow < minChallengeWindow
+                || terms.challengeWindow > MAX_CHALLENGE_WINDOW || terms.inclusionDelay > MAX_INCLUSION_DELAY
+                // INVARIANT I1: a claim posted within the grace settles before anyone can abort.
+                || terms.abortDelay < uint256(terms.challengeWindow) + CLAIM_GRACE || terms.abortDelay > MAX_ABORT_DELAY
+                || terms.callbackGas < MIN_CALLBACK_GAS || terms.callbackGas > MAX_CALLBACK_GAS
+        ) revert WrongTerms();
+    }
+
+    function _checkParticipant(SessionConfig calldata config, address[] calldata players) private view {
+        if (SessionHash.players(players) != config.playersHash) revert WrongPlayers();
+        if (msg.sender == config.game) return;
+        for (uint256 i; i < players.length; ++i) {
+            if (players[i] == msg.sender) return;
+        }
+        revert NotParticipant(msg.sender);
+    }
+
+    /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias.
+    function _sessionSender() private view returns (address) {
+        bytes memory code = msg.sender.code;
+        bool delegated = code.length == 23 && bytes3(code) == 0xef0100;
+        if (code.length == 0 || delegated) return msg.sender;
+        unchecked {
+            return address(uint160(msg.sender) + ALIAS_OFFSET);
+        }
+    }
+
+    function _blobHashes() private view returns (bytes32[] memory blobs) {
+        uint256 count;
+        while (blobhash(count) != 0) ++count;
+        if (count == 0) revert NoBlob();
+        blobs = new bytes32[](count);
+        for (uint256 i; i < count; ++i) {
+            blobs[i] = blobhash(i);
+        }
+    }
+
+    function _configHash(SessionConfig memory config) private view returns (bytes32) {
+        return SessionHash.config(chainIdBase + config.sessionId, config);
+    }
+
+    function _checkedWord(SessionConfig memory config) private view returns (bytes32 word) {
+        word = _sessions[config.sessionId];
+        if (word.statusOf() == SessionStatus.None || !word.isConfig(_configHash(config))) {
+            revert WrongConfig(config.sessionId);
+        }
+    }
+
+    function _openWord(SessionConfig memory config) private view returns (bytes32 word) {
+        word = _checkedWord(config);
+        SessionStatus status = word.statusOf();
+        if (status != SessionStatus.Open) revert NotOpen(config.sessionId, status);
+    }
+
+    function _checkedClaim(uint64 claimId, ClaimHeader calldata header)
+        private
+        view
+        returns (ClaimRecord storage record)
+    {
+        record = _claims[claimId];
+        if (record.headerHash != keccak256(abi.encode(header))) revert WrongClaim(claimId);
+    }
+
+    function _checkedClaimOfDispute(uint64 claimId, ClaimHeader calldata header)
+        private
+        view
+        returns (ClaimRecord storage record)
+    {
+        record = _checkedClaim(claimId, header);
+        if (msg.sender != header.disputeGame) revert NotDisputeGame(msg.sender);
+    }
+
+    function _checkWindowOver(uint64 claimId, ClaimHeader calldata header) private view {
+        uint256 end = uint256(header.claimedAt) + header.challengeWindow;
+        if (block.timestamp <= end) revert WindowOpen(claimId, end);
+    }
+
+    function _checkLeafLive(uint64 claimId, uint32 index) private view {
+        if (_leaves[claimId][index] != LeafState.Live) revert LeafNotLive(claimId, index);
+    }
+
+    function _inboxHash(uint64 sessionId, uint64 count) private view returns (bytes32) {
+        InboxEntry[] storage inbox = _inboxes[sessionId];
+        if (count > inbox.length) revert WrongInboxCount(sessionId, count, inbox.length);
+        return count == 0 ? bytes32(0) : inbox[count - 1].inboxHash;
+    }
+
+    /// @dev Everything that L1 itself knows about a claimed session. Returns the leaf, the session's word, and whether it is still open.
+    function _checkItem(ClaimHeader calldata header, Settlement calldata item)
+        private
+        view
+        returns (bytes32 leaf, bytes32 word, bool live)
+    {
+        uint64 sessionId = item.sessionId;
+        bytes32 hash = _configHash(
+            SessionConfig({
+                sessionId: sessionId,
+                openedAt: item.openedAt,
+                openedBlock: item.openedBlock,
+                deadline: item.deadline,
+                game: item.game,
+                templateId: item.templateId,
+                playersHash: item.playersHash,
+                initDataHash: item.initDataHash,
+                termsHash: header.termsHash
+            })
+        );
+        word = _sessions[sessionId];
+        if (word.statusOf() == SessionStatus.None || !word.isConfig(hash)) revert WrongConfig(sessionId);
+        live = word.statusOf() == SessionStatus.Open;
+        if (item.lastTimestamp < item.openedAt || item.lastTimestamp > header.claimedAt) {
+            revert WrongTimestamp(sessionId, item.lastTimestamp);
+        }
+        leaf = SessionHash.leaf(
+            SessionClaim({
+                sessionId: sessionId,
+                configHash: hash,
+                seed: item.seed,
+                firstNumber: item.firstNumber,
+                lastNumber: item.lastNumber,
+                lastTimestamp: item.lastTimestamp,
+                lastHash: item.lastHash,
+                blockHashesRoot: item.blockHashesRoot,
+                resultHash: keccak256(item.result),
+                inboxCount: item.inboxCount,
+                inboxHash: _checkedInbox(header, item, word)
+            })
+        );
+    }
+
+    /// @dev INVARIANT I4: a message that was due before the session's last block is in it, or the claim can't settle.
+    function _checkedInbox(ClaimHeader calldata header, Settlement calldata item, bytes32 word)
+        private
+        view
+        returns (bytes32)
+    {
+        uint64 count = item.inboxCount;
+        if (!word.hasMessages()) {
+            if (count != 0) revert WrongInboxCount(item.sessionId, count, 0);
+            return 0;
+        }
+        InboxEntry[] storage inbox = _inboxes[item.sessionId];
+        if (count < inbox.length && uint256(inbox[count].enqueuedAt) + header.inclusionDelay < item.lastTimestamp) {
+            revert MessageLeftOut(item.sessionId, count);
+        }
+        return _inboxHash(item.sessionId, count);
+    }
+
+    // ---- effects
+
+    /// @dev INVARIANT I1, I3: the only way out of Open, and it leads there once.
+    function _decide(uint64 sessionId, bytes32 word, SessionStatus status) private {
+        _sessions[sessionId] = word.withStatus(status);
+    }
+
+    function _settle(uint64 claimId, uint32 callbackGas, Settlement calldata item, bytes32 word) private {
+        bytes32 resultHash = keccak256(item.result);
+        _decide(item.sessionId, word, SessionStatus.Settled);
+        emit SessionSettled(item.sessionId, claimId, resultHash);
+        _callGame(
+            item.sessionId,
+            item.game,
+            callbackGas,
+            abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result)),
+            resultHash
+        );
+    }
+
+    function _callGame(uint64 sessionId, address game, uint32 callbackGas, bytes memory data, bytes32 mark) private {
+        if (IsolatedCall.tryCall(game, callbackGas, data)) return;
+        _failedCallbacks[sessionId] = mark;
+        emit CallbackFailed(sessionId);
+    }
+
+    function _endHold(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index, LeafState state)
+        private
+        returns (ClaimRecord storage record)
+    {
+        record = _checkedClaimOfDispute(claimId, header);
+        if (_leaves[claimId][index] != LeafState.Held) revert LeafNotHeld(claimId, index);
+        _leaves[claimId][index] = state;
+        --record.held;
+        --_heldSessions[sessionId];
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {
+    ClaimHeader,
+    DataMode,
+    SessionClaim,
+    SessionConfig,
+    SessionStatus,
+    Settlement,
+    Terms
+} from "./Types.sol";
+
+/// @title Sessions' registry on L1: opening, inbox, claims, settlement, abort. docs/protocol.md is its specification.
+interface IZkRelayer {
+    event TemplateRegistered(bytes32 indexed templateId, bytes32 stateRoot, bytes32 dataHash, string uri);
+    event SessionOpened(
+        uint64 indexed sessionId,
+        address indexed game,
+        bytes32 indexed templateId,
+        SessionConfig config,
+        address[] players,
+        bytes initData,
+        Terms terms
+    );
+    event MessageEnqueued(
+        uint64 indexed sessionId,
+        uint64 indexed index,
+        address indexed from,
+        address to,
+        uint64 gasLimit,
+        bytes data,
+        bytes32 inboxHash
+    );
+    event ClaimPosted(
+        uint64 indexed claimId,
+        address indexed claimant,
+        ClaimHeader header,
+        DataMode dataMode,
+        bytes32 dataHash,
+        bytes32[] blobHashes
+    );
+    event ClaimReleased(uint64 indexed claimId, uint256 bond);
+    event LeafHeld(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    event LeafReleased(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    event LeafKilled(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    event SessionSettled(uint64 indexed sessionId, uint64 indexed claimId, bytes32 resultHash);
+    event SessionAborted(uint64 indexed sessionId);
+    event CallbackFailed(uint64 indexed sessionId);
+    event CallbackDelivered(uint64 indexed sessionId);
+
+    error UnknownTemplate(bytes32 templateId);
+    error WrongPlayers();
+    error InitDataTooLarge(uint256 length);
+    error WrongDeadline(uint64 deadline);
+    error WrongTerms();
+    error WrongConfig(uint64 sessionId);
+    error NotOpen(uint64 sessionId, SessionStatus status);
+    error NotParticipant(address caller);
+    error WrongMessageGas(uint64 gasLimit);
+    error MessageTooLarge(uint256 length);
+    error AfterDeadline(uint64 deadline);
+    error WrongCount(uint256 count);
+    error NoBlob();
+    error NoData();
+    error WrongClaim(uint64 claimId);
+    error WindowOpen(uint64 claimId, uint256 until);
+    error WindowOver(uint64 claimId, uint256 since);
+    error AlreadyReleased(uint64 claimId);
+    error NotDisputeGame(address caller);
+    error LeafNotLive(uint64 claimId, uint32 index);
+    error LeafNotHeld(uint64 claimId, uint32 index);
+    error ClaimHeld(uint64 claimId);
+    error SessionHeld(uint64 sessionId);
+    error WrongLeaf(uint64 claimId, uint32 index);
+    error NoResult(uint64 sessionId);
+    error WrongTimestamp(uint64 sessionId, uint64 timestamp);
+    error WrongInboxCount(uint64 sessionId, uint64 claimed, uint256 enqueued);
+    error MessageLeftOut(uint64 sessionId, uint64 index);
+    error WrongSignature(address player);
+    error BeforeAbort(uint64 sessionId, uint256 from);
+    error NoFailedCallback(uint64 sessionId);
+    error CallbackReverted(uint64 sessionId);
+
+    function registerTemplate(bytes32 stateRoot, bytes32 dataHash, string calldata uri) external returns (bytes32 templateId);
+
+    /// @notice Opens a session for the calling game contract.
+    /// @param deadline Seconds since 1970; from this session timestamp on anyone may stop the game.
+    function openSession(
+        bytes32 templateId,
+        address[] calldata players,
+        bytes calldata initData,
+        uint64 deadline,
+        Terms calldata terms
+    ) external returns (uint64 sessionId);
+
+    /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay. Players and the game contract only.
+    function forceTransaction(
+        SessionConfig calldata config,
+        address[] calldata players,
+        address to,
+        uint64 gasLimit,
+        bytes calldata data
+    ) external returns (uint64 index);
+
+    /// @notice Claims the results of `count` sessions; locks `claimBond * count` wei of the caller's deposit, to which the value sent is added first.
+    /// @param dataHash For DataMode.OnDemand only: the hash of the data that the claimant keeps.
+    /// @param data For DataMode.Calldata only.
+    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
+        external
+        payable
+        returns (uint64 claimId);
+
+    /// @notice Settles one session under a claim whose window is over.
+    function settle(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Settles all sessions of a claim, given in the order of its leaves. Those already decided are passed over.
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external;
+
+    /// @notice Unlocks the claimant's bond once the window is over and nothing is held.
+    function releaseBond(uint64 claimId, ClaimHeader calldata header) external;
+
+    /// @notice Settles at any time by the EIP-712 signatures of all players, in their order, over SessionResult(configHash, resultHash).
+    function settleUnanimously(
+        SessionConfig calldata config,
+        Terms calldata terms,
+        address[] calldata players,
+        bytes calldata result,
+        bytes[] calldata signatures
+    ) external;
+
+    /// @notice Ends a session without result, from `deadline + abortDelay` on.
+    function abort(SessionConfig calldata config, Terms calldata terms) external;
+
+    /// @notice Calls the game contract again after a failed callback, with all the gas that the caller gives.
+    /// @param result The settled result; ignored for an aborted session.
+    function retryCallback(SessionConfig calldata config, bytes calldata result) external;
+
+    /// @notice Stops a claim's leaf from settling while it is disputed. The terms' dispute contract only, within the window.
+    function holdLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        SessionClaim calldata leaf,
+        uint32 index,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Ends a dispute in the claim's favour.
+    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index) external;
+
+    /// @notice Ends a dispute against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
+    function killLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        uint64 sessionId,
+        uint32 index,
+        address[] calldata recipients,
+        uint256[] calldata shares
+    ) external;
+
+    function chainIdBase() external view returns (uint64);
+    function sessionStatus(uint64 sessionId) external view returns (SessionStatus);
+    function lastSessionId() external view returns (uint64);
+    function lastClaimId() external view returns (uint64);
+    function inboxCount(uint64 sessionId) external view returns (uint64);
+
+    /// @return The accumulator after the first `count` forced messages.
+    function inboxHash(uint64 sessionId, uint64 count) external view returns (bytes32);
+
+    function claimRecord(uint64 claimId)
+        external
+        view
+        returns (address claimant, uint32 held, uint32 killed, bool released, bytes32 headerHash);
+    function callbackFailed(uint64 sessionId) external view returns (bool);
+    function configHash(SessionConfig calldata config) external view returns (bytes32);
+    function templateExists(bytes32 templateId) external view returns (bool);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @notice How the data of a claim is made available (docs/protocol.md, section 8).
+enum DataMode {
+    Blob,
+    Calldata,
+    OnDemand
+}
+
+/// @notice The states of a session on L1. The status is the low byte of the session's storage word.
+enum SessionStatus {
+    None,
+    Open,
+    Settled,
+    Aborted
+}
+
+/// @notice What the game contract fixes for a session at its opening.
+struct Terms {
+    address operator; // signs preconfirmations
+    address disputeGame; // may hold and kill claims of these sessions; zero: no disputes
+    address verifier; // IZkVerifier
+    bytes32 programId; // the guest program
+    uint96 claimBond; // wei per session in a claim
+    uint32 challengeWindow; // seconds
+    uint32 inclusionDelay; // seconds
+    uint32 abortDelay; // seconds after the deadline
+    uint32 callbackGas; // gas for each call into the game contract
+    DataMode dataMode;
+}
+
+/// @notice The configuration of a session; its hash never changes.
+struct SessionConfig {
+    uint64 sessionId;
+    uint64 openedAt;
+    uint64 openedBlock;
+    uint64 deadline;
+    address game;
+    bytes32 templateId;
+    bytes32 playersHash;
+    bytes32 initDataHash;
+    bytes32 termsHash;
+}
+
+/// @notice What a claim says of one session: a leaf of its Merkle tree.
+struct SessionClaim {
+    uint64 sessionId;
+    bytes32 configHash;
+    bytes32 seed;
+    uint64 firstNumber;
+    uint64 lastNumber;
+    uint64 lastTimestamp;
+    bytes32 lastHash;
+    bytes32 blockHashesRoot;
+    bytes32 resultHash;
+    uint64 inboxCount;
+    bytes32 inboxHash;
+}
+
+/// @notice A claim's parameters. L1 keeps their hash only; callers bring them again.
+struct ClaimHeader {
+    bytes32 root; // Merkle root over the leaves
+    bytes32 termsHash;
+    address disputeGame; // from here on the terms' values
+    uint96 claimBond;
+    uint32 challengeWindow;
+    uint32 inclusionDelay;
+    uint32 callbackGas;
+    uint32 count; // leaves
+    uint64 claimedAt; // L1 timestamp
+}
+
+/// @notice One session to settle. What L1 can derive (configHash, termsHash, resultHash, inboxHash) is not sent.
+struct Settlement {
+    uint64 sessionId;
+    uint64 openedAt;
+    uint64 openedBlock;
+    uint64 deadline;
+    uint64 firstNumber;
+    uint64 lastNumber;
+    uint64 lastTimestamp;
+    uint64 inboxCount;
+    address game;
+    bytes32 templateId;
+    bytes32 playersHash;
+    bytes32 initDataHash;
+    bytes32 seed;
+    bytes32 lastHash;
+    bytes32 blockHashesRoot;
+    bytes result;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title Calls into untrusted contracts that can harm nobody but themselves.
+library IsolatedCall {
+    error NotEnoughGas(uint256 available, uint256 needed);
+
+    /// @dev What the calling code needs around the call itself: a cold account and a new storage word for a failure, with a margin.
+    uint256 private constant OVERHEAD = 60_000;
+
+    /// @notice Calls `target` with exactly `gasLimit` gas and copies no return data.
+    /// @dev Demands that the full `gasLimit` can be passed on (EIP-150), so that nobody makes the call fail by sending little gas.
+    function tryCall(address target, uint256 gasLimit, bytes memory data) internal returns (bool success) {
+        uint256 needed = gasLimit + gasLimit / 63 + OVERHEAD;
+        if (gasleft() < needed) revert NotEnoughGas(gasleft(), needed);
+        assembly ("memory-safe") {
+            success := call(gasLimit, target, 0, add(data, 0x20), mload(data), 0, 0)
+        }
+    }
+}

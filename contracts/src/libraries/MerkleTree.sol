@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title Binary Merkle trees with positions: leaves padded with zero words to a power of two (docs/protocol.md, section 8).
+library MerkleTree {
+    error EmptyTree();
+    error IndexOutOfRange(uint256 index, uint256 count);
+    error WrongProofLength(uint256 given, uint256 expected);
+
+    /// @notice Levels of a tree of `count` leaves: log2 of the padded size.
+    function depth(uint256 count) internal pure returns (uint256 levels) {
+        if (count == 0) revert EmptyTree();
+        while ((uint256(1) << levels) < count) ++levels;
+    }
+
+    /// @notice The root that `leaf` at `index` of `count` leaves gives with the siblings `proof`, from the leaf up.
+    function rootFromProof(bytes32 leaf, uint256 index, uint256 count, bytes32[] calldata proof)
+        internal
+        pure
+        returns (bytes32 node)
+    {
+        if (index >= count) revert IndexOutOfRange(index, count);
+        uint256 levels = depth(count);
+        if (proof.length != levels) revert WrongProofLength(proof.length, levels);
+        node = leaf;
+        for (uint256 level; level < levels; ++level) {
+            node = (index >> level) & 1 == 0 ? hashPair(node, proof[level]) : hashPair(proof[level], node);
+        }
+    }
+
+    /// @notice The root over `leaves`. Overwrites them.
+    function rootInPlace(bytes32[] memory leaves) internal pure returns (bytes32) {
+        uint256 size = leaves.length;
+        uint256 levels = depth(size);
+        bytes32 padding; // the root of an all-zero subtree of the level
+        for (uint256 level; level < levels; ++level) {
+            uint256 parents = (size + 1) / 2;
+            for (uint256 i; i < parents; ++i) {
+                leaves[i] = hashPair(leaves[2 * i], 2 * i + 1 < size ? leaves[2 * i + 1] : padding);
+            }
+            padding = hashPair(padding, padding);
+            size = parents;
+        }
+        return leaves[0];
+    }
+
+    function hashPair(bytes32 left, bytes32 right) internal pure returns (bytes32 node) {
+        assembly ("memory-safe") {
+            mstore(0x00, left)
+            mstore(0x20, right)
+            node := keccak256(0x00, 0x40)
+        }
+    }
+}

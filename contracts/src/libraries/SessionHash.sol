@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {SessionClaim, SessionConfig, SessionStatus, Terms} from "../interfaces/Types.sol";
+
+/// @title The hashes of docs/protocol.md, and the word that L1 keeps of a session.
+library SessionHash {
+    /// @dev Set in a session's word when it has forced messages, so that a session without any costs no storage read at settlement.
+    uint256 internal constant HAS_MESSAGES = 0x80;
+    uint256 private constant STATUS_MASK = 0x7f;
+    uint256 private constant FLAGS_MASK = 0xff;
+
+    function template(bytes32 stateRoot, bytes32 dataHash) internal pure returns (bytes32) {
+        return keccak256(abi.encode(stateRoot, dataHash));
+    }
+
+    function terms(Terms memory value) internal pure returns (bytes32) {
+        return keccak256(abi.encode(value));
+    }
+
+    function players(address[] memory value) internal pure returns (bytes32) {
+        return keccak256(abi.encode(value));
+    }
+
+    function config(uint64 chainId, SessionConfig memory value) internal view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), chainId, value));
+    }
+
+    /// @dev Hashed twice, so that no inner node of a tree can pass for a leaf.
+    function leaf(SessionClaim memory value) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(value))));
+    }
+
+    function message(uint64 chainId, uint64 index, address from, address to, uint64 gasLimit, bytes calldata data)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(chainId, index, from, to, gasLimit, keccak256(data)));
+    }
+
+    /// @notice A session's word: 248 bits of its configHash, one flag, seven bits of status.
+    /// @dev 124 bits against collisions, 248 against a second configuration for an open session; one storage word per session instead of two.
+    function word(bytes32 configHash, SessionStatus status) internal pure returns (bytes32) {
+        return bytes32((uint256(configHash) & ~FLAGS_MASK) | uint256(status));
+    }
+
+    function withStatus(bytes32 word_, SessionStatus status) internal pure returns (bytes32) {
+        return bytes32((uint256(word_) & ~STATUS_MASK) | uint256(status));
+    }
+
+    function withMessages(bytes32 word_) internal pure returns (bytes32) {
+        return bytes32(uint256(word_) | HAS_MESSAGES);
+    }
+
+    function statusOf(bytes32 word_) internal pure returns (SessionStatus) {
+        return SessionStatus(uint256(word_) & STATUS_MASK);
+    }
+
+    function hasMessages(bytes32 word_) internal pure returns (bool) {
+        return uint256(word_) & HAS_MESSAGES != 0;
+    }
+
+    function isConfig(bytes32 word_, bytes32 configHash) internal pure returns (bool) {
+        return (uint256(word_) ^ uint256(configHash)) & ~FLAGS_MASK == 0;
+    }
+}
