@@ -45,3 +45,6 @@ pub use witness::{record_witness, verify_block_with_witness, AncestorHeaders, Wi
 
 /// The libraries that appear in this crate's interface.
 pub use {alloy_consensus, alloy_primitives, alloy_rlp, revm};
+
+#[cfg(test)]
+mod trie_tests;
