@@ -27,7 +27,7 @@ NO_TERMS = Terms(ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, ZERO_HASH, 0, 0, 0, 0
 
 def build_base_template() -> bytes:
     """The file of the template that every game's template starts from: session predeploy and CREATE2 deployer."""
-    return base_template(contracts.load("ExclaveSession").runtime_code)
+    return base_template(contracts.load("ExclaveSession").deployed_bytecode)
 
 
 def import_template(store: Store, engine: _engine.Engine, data: bytes) -> Template:

@@ -1,7 +1,14 @@
 """The protocol's types, hashes and encodings, without I/O (docs/protocol.md)."""
 
 from exclave.protocol.batch_data import BlockData, SessionData, decode_batch_data, encode_batch_data
-from exclave.protocol.claims import SessionClaim, block_hash_leaf, block_hash_proof, block_hashes_root
+from exclave.protocol.claims import (
+    ClaimHeader,
+    SessionClaim,
+    Settlement,
+    block_hash_leaf,
+    block_hash_proof,
+    block_hashes_root,
+)
 from exclave.protocol.errors import DataTooLarge, DecodeError, InvalidField, InvalidSignature, ProtocolError
 from exclave.protocol.fields import keccak256
 from exclave.protocol.headers import Header, genesis_header
@@ -34,6 +41,7 @@ from exclave.protocol.terms import DataMode, Terms, address_bytes
 
 __all__ = [
     "BlockData",
+    "ClaimHeader",
     "DataMode",
     "DataTooLarge",
     "DecodeError",
@@ -46,6 +54,7 @@ __all__ = [
     "SessionClaim",
     "SessionConfig",
     "SessionData",
+    "Settlement",
     "TemplateAccount",
     "Terms",
     "accumulate_inbox",

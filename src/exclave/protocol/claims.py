@@ -9,7 +9,14 @@ from typing import Any, Final
 from exclave.protocol.errors import DecodeError, InvalidField
 from exclave.protocol.fields import decode_abi, encode_abi, keccak256, require_bytes, require_unsigned
 from exclave.protocol.merkle import merkle_proof, merkle_root
+from exclave.protocol.session import SessionConfig
+from exclave.protocol.terms import address_bytes
 
+CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint32,uint64)"
+SETTLEMENT_ABI: Final = (
+    "(uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,address,"
+    "bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes)"
+)
 SESSION_CLAIM_ABI: Final = "(uint64,bytes32,bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)"
 
 
@@ -78,6 +85,88 @@ class SessionClaim:
     def leaf(self) -> bytes:
         """The claim as a leaf of the Merkle tree, hashed twice."""
         return keccak256(keccak256(self.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimHeader:
+    """A claim's parameters, of which L1 keeps the hash. `claim_bond` in wei a leaf, times in seconds, gas in gas."""
+
+    root: bytes
+    terms_hash: bytes
+    dispute_game: bytes
+    claim_bond: int
+    challenge_window: int
+    inclusion_delay: int
+    callback_gas: int
+    count: int
+    claimed_at: int
+
+    def __post_init__(self) -> None:
+        require_bytes("root", self.root, 32)
+        require_bytes("terms_hash", self.terms_hash, 32)
+        require_bytes("dispute_game", self.dispute_game, 20)
+        require_unsigned("claim_bond", self.claim_bond, 96)
+        for name in ("challenge_window", "inclusion_delay", "callback_gas", "count"):
+            require_unsigned(name, getattr(self, name), 32)
+        require_unsigned("claimed_at", self.claimed_at, 64)
+
+    def as_abi_tuple(self) -> tuple[Any, ...]:
+        """The struct's members in ABI order."""
+        return (
+            self.root,
+            self.terms_hash,
+            self.dispute_game,
+            self.claim_bond,
+            self.challenge_window,
+            self.inclusion_delay,
+            self.callback_gas,
+            self.count,
+            self.claimed_at,
+        )
+
+    @classmethod
+    def from_abi_tuple(cls, values: Any) -> ClaimHeader:
+        """From the members in ABI order, the dispute contract as a `0x` string or bytes. Raises `DecodeError`."""
+        try:
+            root, terms_hash, dispute_game, *numbers = values
+            return cls(bytes(root), bytes(terms_hash), address_bytes(dispute_game), *numbers)
+        except (TypeError, ValueError) as error:
+            raise DecodeError(f"not a claim's header: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One session to settle: what L1 can't derive from its configuration, its leaf and its result."""
+
+    config: SessionConfig
+    leaf: SessionClaim
+    result: bytes
+
+    def __post_init__(self) -> None:
+        require_bytes("result", self.result)
+        if keccak256(self.result) != self.leaf.result_hash:
+            raise InvalidField(f"session {self.leaf.session_id}: the result is not the claimed one")
+
+    def as_abi_tuple(self) -> tuple[Any, ...]:
+        """The struct's members in ABI order."""
+        return (
+            self.config.session_id,
+            self.config.opened_at,
+            self.config.opened_block,
+            self.config.deadline,
+            self.leaf.first_number,
+            self.leaf.last_number,
+            self.leaf.last_timestamp,
+            self.leaf.inbox_count,
+            self.config.game,
+            self.config.template_id,
+            self.config.players_hash,
+            self.config.init_data_hash,
+            self.leaf.seed,
+            self.leaf.last_hash,
+            self.leaf.block_hashes_root,
+            self.result,
+        )
 
 
 def block_hash_leaf(block_hash: bytes) -> bytes:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import structlog
 from sqlalchemy import Connection, select, update
 
-from exclave.protocol import session_chain_id
+from exclave.protocol import keccak256, session_chain_id
 from exclave.relayer.events import (
-    ClaimHeld,
-    ClaimKilled,
+    BondReleased,
+    CallbackFailed,
     ClaimPosted,
-    ClaimReleased,
     Event,
+    LeafHeld,
+    LeafKilled,
+    LeafReleased,
     MessageEnqueued,
     SessionAborted,
     SessionOpened,
@@ -22,6 +24,7 @@ from exclave.store import (
     ClaimStatus,
     InboxMessage,
     JobState,
+    Rollback,
     Session,
     SessionStatus,
     StateConflict,
@@ -45,12 +48,14 @@ def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, conn
             return _settle(store, event, connection)
         case SessionAborted():
             return _abort(store, event, connection)
-        case ClaimHeld():
-            return _move_claim(store, event.claim_id, ClaimStatus.POSTED, ClaimStatus.HELD, connection)
-        case ClaimReleased():
-            return _move_claim(store, event.claim_id, ClaimStatus.HELD, ClaimStatus.POSTED, connection)
-        case ClaimKilled():
-            return _kill(store, event.claim_id, connection)
+        case LeafHeld():
+            return _move_claim(store, event.claim_id, [ClaimStatus.POSTED], ClaimStatus.HELD, connection)
+        case LeafReleased():
+            return _move_claim(store, event.claim_id, [ClaimStatus.HELD], ClaimStatus.POSTED, connection)
+        case LeafKilled():
+            return _kill(store, event, connection)
+        case BondReleased() | CallbackFailed():
+            return False
 
 
 def _session(event: SessionOpened, l1_chain_id: int, zk_relayer: bytes) -> Session:
@@ -80,7 +85,7 @@ def _enqueue(store: Store, event: MessageEnqueued, connection: Connection) -> bo
         message_index=event.message.index,
         transaction=event.message.encode_transaction(),
         inbox_hash=event.inbox_hash,
-        enqueued_at=event.enqueued_at,
+        enqueued_at=event.origin.timestamp,
         l1_block_number=event.origin.block_number,
         l1_block_hash=event.origin.block_hash,
         l1_transaction_hash=event.origin.transaction_hash,
@@ -90,17 +95,18 @@ def _enqueue(store: Store, event: MessageEnqueued, connection: Connection) -> bo
 
 def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
     """A claim of this node finds its batch by its root, and its sessions' jobs go on."""
-    batch = store.batches.by_root(event.claims_root, connection=connection)
+    header = event.header
+    batch = store.batches.by_root(header.root, connection=connection)
     leaves = store.batches.leaves(batch.batch_id, connection=connection) if batch else []
     claim = Claim(
         claim_id=event.claim_id,
         claimant=event.claimant,
-        claims_root=event.claims_root,
-        terms_hash=event.terms_hash,
-        count=event.count,
-        bond=event.bond,
-        claimed_at=event.claimed_at,
-        settleable_at=event.settleable_at,
+        claims_root=header.root,
+        terms_hash=header.terms_hash,
+        count=header.count,
+        bond=header.claim_bond * header.count,
+        claimed_at=header.claimed_at,
+        settleable_at=header.claimed_at + header.challenge_window + 1,
         data_hash=event.data_hash,
         blob_hashes=event.blob_hashes,
         l1_block_number=event.origin.block_number,
@@ -119,6 +125,7 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
                 claim_id=event.claim_id,
                 claim_transaction=event.origin.transaction_hash,
                 attempts=0,
+                not_before=0,
                 error=None,
                 updated_at=store.now(),
             )
@@ -130,8 +137,15 @@ def _settle(store: Store, event: SessionSettled, connection: Connection) -> bool
     session = store.sessions.get(event.session_id, connection=connection)
     if session is None or session.status in (SessionStatus.SETTLED, SessionStatus.REORGED):
         return False
+    head = store.blocks.head(event.session_id, connection=connection)
+    result = head.result if head else None
+    if result is not None and keccak256(result) != event.result_hash:
+        result = None
+    if result is None:
+        # Not necessarily wrong: all players may sign another result than the session's.
+        log.warning("settled with a result that this node doesn't have", session=event.session_id)
     store.sessions.set_outcome(
-        event.session_id, SessionStatus.SETTLED, event.origin.block_number, event.result, connection=connection
+        event.session_id, SessionStatus.SETTLED, event.origin.block_number, result, connection=connection
     )
     _finish_jobs(store, event.session_id, event.origin.transaction_hash, connection)
     return True
@@ -157,34 +171,44 @@ def _finish_jobs(store: Store, session_id: int, transaction: bytes, connection: 
     )
 
 
-def _move_claim(store: Store, claim_id: int, before: ClaimStatus, after: ClaimStatus, connection: Connection) -> bool:
+def _move_claim(
+    store: Store, claim_id: int, before: list[ClaimStatus], after: ClaimStatus, connection: Connection
+) -> bool:
     try:
-        store.claims.set_status(claim_id, [before], after, connection=connection)
+        store.claims.set_status(claim_id, before, after, connection=connection)
     except StateConflict:
         return False
     return True
 
 
-def _kill(store: Store, claim_id: int, connection: Connection) -> bool:
-    if not _move_claim_any(store, claim_id, connection):
-        return False
-    connection.execute(
+def _kill(store: Store, event: LeafKilled, connection: Connection) -> bool:
+    """The session must be claimed anew, by someone who looks at what was wrong first."""
+    jobs = schema.jobs.c
+    changed = connection.execute(
         update(schema.jobs)
-        .where(schema.jobs.c.claim_id == claim_id, schema.jobs.c.state != JobState.SETTLED)
-        .values(state=JobState.FAILED, error=f"claim {claim_id} was killed by a dispute", updated_at=store.now())
-    )
-    log.error("a claim was killed by a dispute", claim=claim_id)
-    return True
-
-
-def _move_claim_any(store: Store, claim_id: int, connection: Connection) -> bool:
-    try:
-        store.claims.set_status(
-            claim_id, [ClaimStatus.POSTED, ClaimStatus.HELD], ClaimStatus.DEAD, connection=connection
+        .where(
+            jobs.claim_id == event.claim_id,
+            jobs.leaf_index == event.leaf_index,
+            jobs.state.not_in([JobState.SETTLED, JobState.FAILED]),
         )
-    except StateConflict:
-        return False
-    return True
+        .values(state=JobState.FAILED, error=f"a dispute killed claim {event.claim_id}", updated_at=store.now())
+    )
+    moved = _move_claim(store, event.claim_id, [ClaimStatus.HELD], ClaimStatus.POSTED, connection)
+    if changed.rowcount:
+        log.error("a dispute killed a claim of this node", claim=event.claim_id, leaf=event.leaf_index)
+    return moved or bool(changed.rowcount)
+
+
+def reopen_claims(store: Store, rollback: Rollback, connection: Connection) -> None:
+    """After a reorg that undid settlements: their claims are to be settled again."""
+    reopened = select(schema.claim_sessions.c.claim_id).where(
+        schema.claim_sessions.c.session_id.in_(rollback.reopened_sessions)
+    )
+    connection.execute(
+        update(schema.claims)
+        .where(schema.claims.c.status == ClaimStatus.SETTLED, schema.claims.c.claim_id.in_(reopened))
+        .values(status=ClaimStatus.POSTED)
+    )
 
 
 def mark_settled_claims(store: Store, connection: Connection) -> list[int]:
@@ -203,6 +227,3 @@ def mark_settled_claims(store: Store, connection: Connection) -> list[int]:
     for claim_id in found:
         store.claims.set_status(claim_id, [ClaimStatus.POSTED], ClaimStatus.SETTLED, connection=connection)
     return found
-
-
-__all__ = ["mark_settled_claims", "record"]

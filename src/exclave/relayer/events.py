@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final
 
-from exclave.protocol import Message, SessionConfig, Terms
+from exclave.l1.errors import L1Error
+from exclave.l1.values import L1Header, L1Log
+from exclave.protocol import (
+    ClaimHeader,
+    DataMode,
+    Message,
+    ProtocolError,
+    SessionConfig,
+    Terms,
+    address_bytes,
+    keccak256,
+    players_hash,
+    session_chain_id,
+)
+from exclave.protocol.claims import CLAIM_HEADER_ABI
+from exclave.protocol.fields import decode_abi
+from exclave.protocol.session import SESSION_CONFIG_ABI
+from exclave.protocol.terms import TERMS_ABI
+
+
+class InconsistentEvent(L1Error):
+    """A log that ZkRelayer can't have emitted: an endpoint lies, or the address is of another contract."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where on L1 an event was emitted."""
+    """Where on L1 an event was emitted; `timestamp` is the block's."""
 
     block_number: int
     block_hash: bytes
+    timestamp: int
     transaction_hash: bytes
     log_index: int
 
@@ -31,39 +55,43 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnqueued:
-    """Somebody forced a transaction; `inbox_hash` is the accumulator after it, `enqueued_at` the L1 timestamp."""
+    """Somebody forced a transaction; `inbox_hash` is the accumulator after it."""
 
     origin: Origin
     session_id: int
     message: Message
     inbox_hash: bytes
-    enqueued_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimPosted:
-    """Somebody claimed sessions' results. `bond` in wei for all of them together."""
+    """Somebody claimed sessions' results."""
 
     origin: Origin
     claim_id: int
     claimant: bytes
-    claims_root: bytes
-    count: int
-    terms_hash: bytes
-    bond: int
-    claimed_at: int
-    settleable_at: int
-    data_hash: bytes | None
+    header: ClaimHeader
+    data_mode: DataMode
+    data_hash: bytes
     blob_hashes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class BondReleased:
+    """A claim's bond is back in its claimant's deposit: all about the claim is over."""
+
+    origin: Origin
+    claim_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettled:
-    """A session's result is final."""
+    """A session's result is final; `claim_id` is 0 when its players signed the result."""
 
     origin: Origin
     session_id: int
-    result: bytes
+    claim_id: int
+    result_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +103,162 @@ class SessionAborted:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimHeld:
-    """A dispute holds the claim."""
+class CallbackFailed:
+    """The game contract didn't take the outcome; anyone may call `retryCallback`."""
 
     origin: Origin
-    claim_id: int
+    session_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimReleased:
-    """The dispute ended in the claim's favour."""
+class LeafHeld:
+    """A dispute holds a session of a claim."""
 
     origin: Origin
     claim_id: int
+    leaf_index: int
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimKilled:
-    """The dispute ended against the claim."""
+class LeafReleased:
+    """A dispute ended in the claim's favour."""
 
     origin: Origin
     claim_id: int
+    leaf_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeafKilled:
+    """A dispute ended against the claim of a session."""
+
+    origin: Origin
+    claim_id: int
+    leaf_index: int
 
 
 Event = (
     SessionOpened
     | MessageEnqueued
     | ClaimPosted
+    | BondReleased
     | SessionSettled
     | SessionAborted
-    | ClaimHeld
-    | ClaimReleased
-    | ClaimKilled
+    | CallbackFailed
+    | LeafHeld
+    | LeafReleased
+    | LeafKilled
 )
+
+SIGNATURES: Final = {
+    "SessionOpened": f"SessionOpened(uint64,address,bytes32,{SESSION_CONFIG_ABI},address[],bytes,{TERMS_ABI})",
+    "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,bytes,bytes32)",
+    "ClaimPosted": f"ClaimPosted(uint64,address,{CLAIM_HEADER_ABI},uint8,bytes32,bytes32[])",
+    "ClaimReleased": "ClaimReleased(uint64,uint256)",
+    "LeafHeld": "LeafHeld(uint64,uint32,uint64)",
+    "LeafReleased": "LeafReleased(uint64,uint32,uint64)",
+    "LeafKilled": "LeafKilled(uint64,uint32,uint64)",
+    "SessionSettled": "SessionSettled(uint64,uint64,bytes32)",
+    "SessionAborted": "SessionAborted(uint64)",
+    "CallbackFailed": "CallbackFailed(uint64)",
+}
+
+TOPICS: Final = {keccak256(signature.encode()): name for name, signature in SIGNATURES.items()}
+
+
+class EventReader:
+    """Reads logs of one ZkRelayer."""
+
+    def __init__(self, zk_relayer: bytes, l1_chain_id: int) -> None:
+        self._zk_relayer = zk_relayer
+        self._l1_chain_id = l1_chain_id
+        self._readers: dict[str, Callable[[Origin, L1Log], Event]] = {
+            "SessionOpened": self._session_opened,
+            "MessageEnqueued": self._message_enqueued,
+            "ClaimPosted": self._claim_posted,
+            "ClaimReleased": lambda origin, log: BondReleased(origin, _uint(log.topics[1])),
+            "LeafHeld": lambda origin, log: LeafHeld(origin, _uint(log.topics[1]), _uint(log.topics[2])),
+            "LeafReleased": lambda origin, log: LeafReleased(origin, _uint(log.topics[1]), _uint(log.topics[2])),
+            "LeafKilled": lambda origin, log: LeafKilled(origin, _uint(log.topics[1]), _uint(log.topics[2])),
+            "SessionSettled": self._session_settled,
+            "SessionAborted": lambda origin, log: SessionAborted(origin, _uint(log.topics[1])),
+            "CallbackFailed": lambda origin, log: CallbackFailed(origin, _uint(log.topics[1])),
+        }
+
+    def read(self, log: L1Log, header: L1Header) -> Event | None:
+        """The event of a log in the block of `header`; None for events that the node doesn't follow.
+
+        Raises `InconsistentEvent` for what the contract can't have emitted.
+        """
+        name = TOPICS.get(log.topics[0]) if log.topics else None
+        if name is None or log.address != self._zk_relayer:
+            return None
+        origin = Origin(log.block_number, log.block_hash, header.timestamp, log.transaction_hash, log.log_index)
+        try:
+            return self._readers[name](origin, log)
+        except (ProtocolError, IndexError) as error:
+            raise InconsistentEvent(
+                f"the log {log.log_index} of L1 block {log.block_number} is not a valid {name}: {error}"
+            ) from error
+
+    def _session_opened(self, origin: Origin, log: L1Log) -> SessionOpened:
+        config_values, player_values, init_data, terms_values = decode_abi(
+            [SESSION_CONFIG_ABI, "address[]", "bytes", TERMS_ABI], log.data
+        )
+        config = SessionConfig.from_abi_tuple(config_values)
+        terms = Terms.from_abi_tuple(terms_values)
+        players = tuple(address_bytes(player) for player in player_values)
+        _require(config.session_id == _uint(log.topics[1]), "its session ids differ")
+        _require(config.game == log.topics[2][12:], "its games differ")
+        _require(config.template_id == log.topics[3], "its templates differ")
+        _require(config.opened_block == origin.block_number, "it names another block")
+        _require(config.opened_at == origin.timestamp, "it names another time")
+        _require(config.players_hash == players_hash(players), "its players aren't those of its hash")
+        _require(config.init_data_hash == keccak256(init_data), "its init data isn't that of its hash")
+        _require(config.terms_hash == terms.hash(), "its terms aren't those of its hash")
+        return SessionOpened(
+            origin, config, config.hash(self._l1_chain_id, self._zk_relayer), terms, players, init_data
+        )
+
+    def _message_enqueued(self, origin: Origin, log: L1Log) -> MessageEnqueued:
+        to, gas_limit, data, inbox_hash = decode_abi(["address", "uint64", "bytes", "bytes32"], log.data)
+        session_id = _uint(log.topics[1])
+        message = Message(
+            chain_id=session_chain_id(self._l1_chain_id, self._zk_relayer, session_id),
+            index=_uint(log.topics[2]),
+            sender=log.topics[3][12:],
+            to=address_bytes(to),
+            gas_limit=gas_limit,
+            data=data,
+        )
+        return MessageEnqueued(origin, session_id, message, inbox_hash)
+
+    def _claim_posted(self, origin: Origin, log: L1Log) -> ClaimPosted:
+        header_values, mode, data_hash, blob_hashes = decode_abi(
+            [CLAIM_HEADER_ABI, "uint8", "bytes32", "bytes32[]"], log.data
+        )
+        header = ClaimHeader.from_abi_tuple(header_values)
+        _require(header.claimed_at == origin.timestamp, "it names another time")
+        _require(mode in tuple(DataMode), "its data mode is unknown")
+        return ClaimPosted(
+            origin,
+            claim_id=_uint(log.topics[1]),
+            claimant=log.topics[2][12:],
+            header=header,
+            data_mode=DataMode(mode),
+            data_hash=data_hash,
+            blob_hashes=tuple(blob_hashes),
+        )
+
+    def _session_settled(self, origin: Origin, log: L1Log) -> SessionSettled:
+        (result_hash,) = decode_abi(["bytes32"], log.data)
+        return SessionSettled(origin, _uint(log.topics[1]), _uint(log.topics[2]), result_hash)
+
+
+def _uint(topic: bytes) -> int:
+    return int.from_bytes(topic, "big")
+
+
+def _require(condition: Any, problem: str) -> None:
+    if not condition:
+        raise ProtocolError(problem)

@@ -18,7 +18,9 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, func, select
 
-from exclave.l1 import L1Client, L1Error, L1Header
+from exclave.l1.client import L1Client
+from exclave.l1.errors import L1Error
+from exclave.l1.values import L1Header
 from exclave.node.metrics import (
     RELAYER_BLOCK,
     RELAYER_ERRORS,
@@ -32,7 +34,7 @@ from exclave.node.supervisor import FatalError
 from exclave.protocol import genesis_header, init_message, session_seed
 from exclave.relayer import effects
 from exclave.relayer.archive import archive_chain
-from exclave.relayer.events import Event, EventReader, MessageEnqueued, SessionOpened
+from exclave.relayer.events import CallbackFailed, Event, EventReader, MessageEnqueued, SessionOpened
 from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, schema
 
 log = structlog.get_logger(__name__)
@@ -146,11 +148,15 @@ class Relayer:
                 new = effects.record(self._store, event, self._settings.l1_chain_id, self._settings.zk_relayer, tx)
                 if new and event.origin.block_number <= done:
                     log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
+            effects.mark_settled_claims(self._store, tx)
             self._store.following.advance(FOLLOWER, block, connection=tx)
 
         self._store.run(work)
 
     def _tell_engine(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, CallbackFailed):
+                log.warning("the game contract refused an outcome: retryCallback repeats it", session=event.session_id)
         for session_id in sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)}):
             self._wake(session_id)
             messages = [
@@ -280,7 +286,7 @@ class Relayer:
             )
 
     async def _roll_back(self, ancestor: L1Block, newest: L1Block) -> None:
-        rollback = await asyncio.to_thread(self._store.following.rollback, FOLLOWER, ancestor.number)
+        rollback = await asyncio.to_thread(self._store.run, lambda tx: self._undo(ancestor, tx))
         RELAYER_ROLLBACKS.inc()
         log.warning(
             "L1 reorganised",
@@ -294,6 +300,11 @@ class Relayer:
         )
         await asyncio.to_thread(self._retire, rollback)
         self._changed()
+
+    def _undo(self, ancestor: L1Block, tx: Connection) -> Rollback:
+        rollback = self._store.following.rollback(FOLLOWER, ancestor.number, connection=tx)
+        effects.reopen_claims(self._store, rollback, tx)
+        return rollback
 
     def _retire(self, rollback: Rollback) -> None:
         # What is in memory was built on events that are gone. The sessions wake again from what the store then says.

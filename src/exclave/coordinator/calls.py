@@ -1,0 +1,104 @@
+"""Calls of ZkRelayer that the coordinator makes: calldata, and reads through L1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from exclave.l1.client import CallRequest, L1Client
+from exclave.protocol import ClaimHeader, Settlement, Terms, keccak256
+from exclave.protocol.claims import CLAIM_HEADER_ABI, SETTLEMENT_ABI
+from exclave.protocol.fields import decode_abi, encode_abi
+from exclave.protocol.terms import TERMS_ABI
+
+
+class L1SessionStatus(IntEnum):
+    """`SessionStatus` of the contract."""
+
+    NONE = 0
+    OPEN = 1
+    SETTLED = 2
+    ABORTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """What L1 keeps of a claim: leaves `held` and `killed` by disputes, and whether the bond is back."""
+
+    claimant: bytes
+    held: int
+    killed: int
+    released: bool
+    header_hash: bytes
+
+
+_SIGNATURES = {
+    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes"),
+    "settle": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]"),
+    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]"),
+    "releaseBond": ("uint64", CLAIM_HEADER_ABI),
+    "sessionStatus": ("uint64",),
+    "bondAccount": ("address",),
+    "claimRecord": ("uint64",),
+}
+
+SELECTORS = {
+    name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in _SIGNATURES.items()
+}
+
+
+def encode_call(name: str, *values: object) -> bytes:
+    """Calldata of one of the functions above."""
+    return SELECTORS[name] + encode_abi(_SIGNATURES[name], values)
+
+
+def encode_claim(root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes) -> bytes:
+    """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only."""
+    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data)
+
+
+def encode_settle(
+    claim_id: int, header: ClaimHeader, item: Settlement, index: int, proof: Sequence[bytes]
+) -> bytes:
+    """`settle`: one session of a claim."""
+    return encode_call("settle", claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
+
+
+def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement]) -> bytes:
+    """`settleAll`: all sessions of a claim, in the order of its leaves."""
+    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items])
+
+
+def encode_release_bond(claim_id: int, header: ClaimHeader) -> bytes:
+    """`releaseBond`."""
+    return encode_call("releaseBond", claim_id, header.as_abi_tuple())
+
+
+class ZkRelayerReader:
+    """Reads of ZkRelayer's state at L1's newest block. All raise `L1Error`."""
+
+    def __init__(self, l1: L1Client, zk_relayer: bytes) -> None:
+        self._l1 = l1
+        self._zk_relayer = zk_relayer
+
+    async def session_status(self, session_id: int) -> L1SessionStatus:
+        """The session's state on L1."""
+        (status,) = await self._read("sessionStatus", ["uint8"], session_id)
+        return L1SessionStatus(status)
+
+    async def available_deposit(self, account: bytes) -> int:
+        """Wei that the account can lock or withdraw."""
+        available, _locked = await self._read("bondAccount", ["uint256", "uint256"], account)
+        return int(available)
+
+    async def claim_record(self, claim_id: int) -> ClaimRecord:
+        """What L1 keeps of a claim."""
+        claimant, held, killed, released, header_hash = await self._read(
+            "claimRecord", ["address", "uint32", "uint32", "bool", "bytes32"], claim_id
+        )
+        return ClaimRecord(bytes.fromhex(claimant[2:]), held, killed, released, header_hash)
+
+    async def _read(self, name: str, types: Sequence[str], *values: object) -> tuple[object, ...]:
+        answer = await self._l1.call(CallRequest(to=self._zk_relayer, data=encode_call(name, *values)))
+        return decode_abi(types, answer)

@@ -1,0 +1,358 @@
+"""The Relayer against a real L1, real contracts, the real engine and store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.anvil import Anvil
+from support.world import OPERATOR_KEY, PLAYERS, World, call_data
+
+from exclave import _engine
+from exclave.l1.client import ClientSettings, L1Client
+from exclave.l1.errors import L1Error
+from exclave.node.sessions import SessionHost, SessionNotServed
+from exclave.node.supervisor import FatalError
+from exclave.node.templates import import_template
+from exclave.protocol import SessionConfig, Terms, address_of, keccak256, players_hash
+from exclave.relayer.relayer import FOLLOWER, Relayer, RelayerSettings
+from exclave.store import Session, SessionStatus, Store
+
+
+@dataclass
+class Parts:
+    """A node's parts up to the Relayer."""
+
+    store: Store
+    host: SessionHost
+    engine: _engine.Engine
+    l1: L1Client
+    relayer: Relayer
+
+    async def follow(self) -> None:
+        """Steps until there is nothing left to catch up with."""
+        while await self.relayer.step():
+            pass
+
+    def stop(self) -> None:
+        self.engine.shutdown()
+        self.host.release_all()
+        self.store.close()
+
+
+def make_parts(world: World, directory: Path, *, confirmations: int = 0, with_template: bool = True) -> Parts:
+    store = Store(f"sqlite:///{directory}/exclave.db")
+    store.migrate()
+    host = SessionHost(store, "test", 60, address_of(OPERATOR_KEY))
+    engine = _engine.Engine(
+        persist=host.persist,
+        wake=host.wake,
+        call=lambda method, params: "null",
+        preconfirmation_key=OPERATOR_KEY,
+        l1_chain_id=31337,
+        zk_relayer=world.zk_relayer,
+    )
+    host.attach(engine)
+    if with_template:
+        import_template(store, engine, world.template.data)
+    l1 = L1Client([world.anvil.url], 31337, ClientSettings(rounds=2, backoff=0.05, timeout=5))
+    settings = RelayerSettings(
+        zk_relayer=world.zk_relayer,
+        l1_chain_id=31337,
+        start_block=world.deployed_in,
+        confirmations=confirmations,
+        log_range=5,
+        poll_interval=0.05,
+    )
+    relayer = Relayer(l1, store, host, settings, directory / "archive")
+    return Parts(store, host, engine, l1, relayer)
+
+
+@pytest.fixture
+async def parts(world: World, tmp_path: Path) -> AsyncIterator[Parts]:
+    made = make_parts(world, tmp_path)
+    yield made
+    made.stop()
+    await made.l1.close()
+
+
+def config_of(session: Session) -> SessionConfig:
+    return SessionConfig(
+        session.session_id,
+        session.opened_at,
+        session.opened_block,
+        session.deadline,
+        session.game,
+        session.template_id,
+        players_hash(session.players),
+        keccak256(session.init_data),
+        Terms.decode(session.terms).hash(),
+    )
+
+
+async def play(parts: Parts, world: World, session_id: int, nonce: int, by: int = 1, player: int = 0) -> None:
+    move = world.increment(session_id, PLAYERS[player], nonce, by)
+    await asyncio.to_thread(parts.engine.submit, session_id, [move])
+
+
+async def test_a_session_opens_and_is_played_to_its_end(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=2)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.genesis_hash is not None
+    assert session.config_hash == bytes(
+        world.view(
+            world.zk_relayer,
+            "configHash((uint64,uint64,uint64,uint64,address,bytes32,bytes32,bytes32,bytes32))",
+            ["bytes32"],
+            config_of(session).as_abi_tuple(),
+        )
+    )
+    await play(parts, world, session_id, 0)
+    await play(parts, world, session_id, 0, player=1)
+    head = parts.store.blocks.head(session_id)
+    assert head is not None and head.result is not None
+    assert head.result[:32] == (2).to_bytes(32, "big")
+    with pytest.raises(_engine.SubmitError) as refused:
+        await play(parts, world, session_id, 1)
+    assert refused.value.kind == "SessionEnded"
+
+
+async def test_the_seed_waits_for_its_block_and_confirmations(world: World, tmp_path: Path) -> None:
+    parts = make_parts(world, tmp_path, confirmations=2)
+    session_id = world.open_session(mine=0)
+    await parts.follow()
+    assert parts.store.sessions.get(session_id) is None
+    world.anvil.mine(2)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.seed is None
+    with pytest.raises(SessionNotServed, match="L1 block"):
+        parts.host.wake(session_id)
+    world.anvil.mine()
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.seed is not None
+    parts.stop()
+    await parts.l1.close()
+
+
+async def test_restart_goes_on_from_the_cursor(world: World, parts: Parts, tmp_path: Path) -> None:
+    first = world.open_session()
+    await parts.follow()
+    await play(parts, world, first, 0)
+    parts.stop()
+    second = world.open_session()
+    again = make_parts(world, tmp_path)
+    await again.follow()
+    # Not in memory, rebuilt on the first touch.
+    assert again.host.in_memory == [second]
+    await play(again, world, first, 1)
+    await play(again, world, second, 0)
+    head = again.store.blocks.head(first)
+    assert head is not None and head.number == 3
+    again.stop()
+    await again.l1.close()
+
+
+async def test_unknown_template_is_retried_when_added(world: World, tmp_path: Path) -> None:
+    parts = make_parts(world, tmp_path, with_template=False)
+    session_id = world.open_session()
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.genesis_hash is None
+    assert "template" in (parts.host.unsupported_reason(session) or "")
+    import_template(parts.store, parts.engine, world.template.data)
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    parts.stop()
+    await parts.l1.close()
+
+
+async def test_sessions_of_another_operator_are_not_served(world: World, parts: Parts) -> None:
+    session_id = world.open_session(terms=world.terms(operator=b"\x77" * 20))
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.genesis_hash is None
+    with pytest.raises(SessionNotServed, match="operator"):
+        parts.host.wake(session_id)
+
+
+async def test_forced_transactions_reach_the_session_in_order(world: World, parts: Parts) -> None:
+    """INVARIANT I4."""
+    session_id = world.open_session(target=100)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    for by in (3, 5):
+        world.force(config_of(session), world.template.game, call_data("increment(uint256)", by), PLAYERS[0])
+    await parts.follow()
+    await play(parts, world, session_id, 0)  # after the messages, or with them
+    head = parts.store.blocks.head(session_id)
+    assert head is not None and head.inbox_count == 2
+    last = list(parts.store.blocks.load(session_id))[-1]
+    assert last.inbox_hash == bytes(
+        world.view(world.zk_relayer, "inboxHash(uint64,uint64)", ["bytes32"], session_id, 2)
+    )
+
+
+async def test_forced_transactions_wake_a_cold_session_at_the_start(
+    world: World, parts: Parts, tmp_path: Path
+) -> None:
+    """INVARIANT I4."""
+    session_id = world.open_session(target=100)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    await play(parts, world, session_id, 0)
+    # The node dies between recording the message and telling the engine.
+    parts.host.enqueue = lambda *_: None  # type: ignore[method-assign]
+    world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
+    await parts.follow()
+    parts.stop()
+    again = make_parts(world, tmp_path)
+    running = asyncio.create_task(again.relayer.run())
+    for _ in range(200):
+        head = again.store.blocks.head(session_id)
+        if head is not None and head.inbox_count == 1:
+            break
+        await asyncio.sleep(0.05)
+    else:
+        pytest.fail("the forced transaction never got into the session")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    again.stop()
+    await again.l1.close()
+
+
+async def test_reorg_that_keeps_the_opening_keeps_the_session(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=10)
+    world.anvil.mine(3)
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    before = parts.store.blocks.head(session_id)
+    world.anvil.reorg(2)
+    await parts.follow()
+    assert parts.store.blocks.head(session_id) == before
+    await play(parts, world, session_id, 1)
+
+
+async def test_reorg_that_drops_the_opening_retires_the_session(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    world.anvil.reorg(3)  # the opening and the block after it are gone
+    assert world.view(world.zk_relayer, "lastSessionId()", ["uint64"]) == 0
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None and session.status is SessionStatus.REORGED
+    assert parts.host.wake(session_id) is False
+    assert session_id not in parts.engine.session_ids()
+
+
+async def test_reorg_that_replaces_a_played_session_archives_it(world: World, parts: Parts, tmp_path: Path) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    first = parts.store.sessions.get(session_id)
+    world.anvil.reorg(3)
+    assert world.open_session(target=20) == session_id
+    await parts.follow()
+    second = parts.store.sessions.get(session_id)
+    assert first is not None and second is not None
+    assert second.status is SessionStatus.OPEN
+    assert second.config_hash != first.config_hash and second.genesis_hash != first.genesis_hash
+    assert len(list((tmp_path / "archive").glob(f"session-{session_id}-*.jsonl.gz"))) == 1
+    await play(parts, world, session_id, 0)  # a new chain, from its first nonce
+
+
+async def test_reorg_of_the_seeds_block_alone_begins_the_session_anew(
+    world: World, parts: Parts, tmp_path: Path
+) -> None:
+    session_id = world.open_session(target=10, mine=1)
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    first = parts.store.sessions.get(session_id)
+    world.anvil.reorg(1)
+    await parts.follow()
+    second = parts.store.sessions.get(session_id)
+    assert first is not None and second is not None and second.config_hash == first.config_hash
+    if second.seed != first.seed:
+        assert second.genesis_hash != first.genesis_hash
+        assert len(list((tmp_path / "archive").glob("*"))) == 1
+        await play(parts, world, session_id, 0)
+    else:
+        await play(parts, world, session_id, 1)
+
+
+async def test_reorged_message_that_was_not_consumed_is_forgotten(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=100)
+    world.anvil.mine(3)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    parts.host.retire(session_id)
+    parts.host.wake = lambda _: False  # type: ignore[method-assign]
+    world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
+    await parts.follow()
+    assert len(parts.store.inbox.load(session_id)) == 1
+    world.anvil.reorg(1)
+    world.anvil.mine(2)
+    await parts.follow()
+    assert parts.store.inbox.load(session_id) == []
+
+
+async def test_reorged_message_that_was_consumed_freezes_the_session(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=100)
+    world.anvil.mine(3)
+    await parts.follow()
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    message = call_data("increment(uint256)", 3)
+    world.force(config_of(session), world.template.game, message, PLAYERS[0])
+    await parts.follow()
+    await play(parts, world, session_id, 0)
+    head = parts.store.blocks.head(session_id)
+    assert head is not None and head.inbox_count == 1
+    world.anvil.reorg(1)
+    world.anvil.mine(2)
+    await parts.follow()
+    with pytest.raises(SessionNotServed, match="forced transactions that L1"):
+        parts.host.wake(session_id)
+    # The same message again: the session goes on.
+    world.force(config_of(session), world.template.game, message, PLAYERS[0])
+    await parts.follow()
+    await play(parts, world, session_id, 1)
+
+
+async def test_l1_outage_is_a_typed_error_and_play_goes_on(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    world.anvil.stop()
+    with pytest.raises(L1Error):
+        await parts.relayer.step()
+    await play(parts, world, session_id, 0)
+    head = parts.store.blocks.head(session_id)
+    assert head is not None and head.number == 2
+
+
+async def test_another_l1_is_refused(world: World, parts: Parts, anvil: Anvil) -> None:
+    world.open_session()
+    await parts.follow()
+    anvil.rpc("anvil_reset")
+    anvil.mine(30)
+    with pytest.raises(FatalError, match="another chain"):
+        await parts.follow()
+
+
+async def test_catching_up_is_bounded_per_step(world: World, parts: Parts) -> None:
+    world.anvil.mine(23)
+    steps = 0
+    while await parts.relayer.step():
+        steps += 1
+    assert steps >= 4  # ranges of five blocks
+    cursor = parts.store.following.cursor(FOLLOWER)
+    assert cursor is not None and cursor.number == world.anvil.block_number()

@@ -1,0 +1,272 @@
+"""An L1 with Exclave's contracts and a session game: what the node's tests start from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from support.anvil import Anvil, account
+
+from exclave import _engine, contracts
+from exclave.node.templates import build_base_template
+from exclave.protocol import DataMode, SessionConfig, Terms, keccak256, players_hash, session_chain_id
+from exclave.protocol.constants import PREDEPLOY, ZERO_ADDRESS, ZERO_HASH
+from exclave.protocol.session import SESSION_CONFIG_ABI
+from exclave.protocol.terms import TERMS_ABI
+
+ADMIN = 9
+"""Index of the anvil account that deploys and opens."""
+
+OPERATOR_KEY = keccak256(b"operator of the tests")
+GAME_DEPLOYER: LocalAccount = Account.from_key(keccak256(b"deployer of the game"))
+PLAYERS: list[LocalAccount] = [Account.from_key(keccak256(b"player %d" % index)) for index in range(4)]
+
+
+def raw_address(holder: LocalAccount) -> bytes:
+    return bytes.fromhex(holder.address[2:])
+
+
+def call_data(signature: str, *values: Any) -> bytes:
+    """Calldata of a function given by its signature, such as `f((uint8,bytes),address)`."""
+    name, _, rest = signature.partition("(")
+    del name
+    types = _split(rest[:-1])
+    return keccak256(signature.encode())[:4] + encode(types, list(values))
+
+
+def _split(types: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for character in types:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return [*parts, current] if current else parts
+
+
+def signed_call(
+    sender: LocalAccount, chain_id: int, nonce: int, to: bytes | None, data: bytes, gas: int = 3_000_000
+) -> bytes:
+    """A free transaction of a session."""
+    transaction = {
+        "type": 2,
+        "chainId": chain_id,
+        "nonce": nonce,
+        "maxFeePerGas": 0,
+        "maxPriorityFeePerGas": 0,
+        "gas": gas,
+        "value": 0,
+        "data": data,
+    }
+    if to is not None:
+        transaction["to"] = to
+    return bytes(sender.sign_transaction(transaction).raw_transaction)
+
+
+@dataclass(frozen=True)
+class GameTemplate:
+    """CounterGame, bound in a template."""
+
+    data: bytes
+    template_id: bytes
+    state_root: bytes
+    data_hash: bytes
+    game: bytes
+
+
+def build_game_template() -> GameTemplate:
+    """Deploys CounterGame in a local session of an engine of its own, as a developer would through JSON-RPC."""
+    engine = _engine.Engine(
+        persist=lambda blocks: None,
+        wake=lambda session_id: False,
+        call=lambda method, params: "null",
+        preconfirmation_key=OPERATOR_KEY,
+        l1_chain_id=31337,
+        zk_relayer=bytes(20),
+    )
+    try:
+        base = engine.add_template(build_base_template())
+        session_id, chain_id = 2**31, 2**31
+        engine.open_session(session_id, chain_id, base.state_root, ZERO_HASH, ZERO_HASH, int(time.time()), None)
+        engine.activate(session_id)
+        code = contracts.load("CounterGame").bytecode
+        engine.submit(session_id, [signed_call(GAME_DEPLOYER, chain_id, 0, None, code)])
+        game = keccak256(_rlp_pair(raw_address(GAME_DEPLOYER), 0))[12:]
+        bind = call_data("bindGame(address)", game)
+        engine.submit(session_id, [signed_call(GAME_DEPLOYER, chain_id, 1, PREDEPLOY, bind)])
+        data = engine.export_template(session_id)
+        added = engine.add_template(data)
+        return GameTemplate(data, added.template_id, added.state_root, added.data_hash, game)
+    finally:
+        engine.shutdown()
+
+
+def _rlp_pair(address: bytes, nonce: int) -> bytes:
+    import rlp
+
+    return bytes(rlp.encode([address, nonce]))
+
+
+@dataclass
+class World:
+    """Deployed contracts on an anvil."""
+
+    anvil: Anvil
+    zk_relayer: bytes
+    lobby: bytes
+    template: GameTemplate
+    operator: bytes
+    deployed_in: int
+    nonces: dict[tuple[int, bytes], int] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, anvil: Anvil, template: GameTemplate, operator: bytes, min_window: int = 1) -> World:
+        """Deploys ZkRelayer and CounterLobby, and registers the template."""
+        deployed_in = anvil.block_number() + 1
+        relayer = contracts.load("ZkRelayer").bytecode + encode(["uint32"], [min_window])
+        zk_relayer = anvil.deploy("0x" + relayer.hex(), ADMIN)
+        lobby = anvil.deploy(
+            "0x" + (contracts.load("CounterLobby").bytecode + encode(["address"], [zk_relayer])).hex(), ADMIN
+        )
+        world = cls(
+            anvil, bytes.fromhex(zk_relayer[2:]), bytes.fromhex(lobby[2:]), template, operator, deployed_in
+        )
+        world.send(
+            world.zk_relayer,
+            call_data("registerTemplate(bytes32,bytes32,string)", template.state_root, template.data_hash, ""),
+        )
+        return world
+
+    # -- L1 ---------------------------------------------------------------------------------------------------------
+
+    def send(self, to: bytes, data: bytes, sender: int = ADMIN, value: int = 0) -> dict[str, Any]:
+        """A transaction of an anvil account, mined; fails the test when it reverts."""
+        hash_ = self.anvil.rpc(
+            "eth_sendTransaction",
+            {
+                "from": account(sender).address,
+                "to": "0x" + to.hex(),
+                "data": "0x" + data.hex(),
+                "gas": hex(10_000_000),
+                "value": hex(value),
+            },
+        )
+        receipt: dict[str, Any] | None = self.anvil.rpc("eth_getTransactionReceipt", hash_)
+        if receipt is None:
+            self.anvil.mine()
+            receipt = self.anvil.rpc("eth_getTransactionReceipt", hash_)
+        assert receipt is not None and receipt["status"] == "0x1", receipt
+        return receipt
+
+    def view(self, to: bytes, signature: str, types: list[str], *values: Any) -> Any:
+        """The first returned value of a view function."""
+        answer = self.anvil.rpc(
+            "eth_call", {"to": "0x" + to.hex(), "data": "0x" + call_data(signature, *values).hex()}, "latest"
+        )
+        return decode(types, bytes.fromhex(answer[2:]))[0]
+
+    def now(self) -> int:
+        return int(self.anvil.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    def pass_time(self, seconds: int) -> None:
+        """Let L1 seconds go by, and mine a block."""
+        self.anvil.rpc("evm_increaseTime", hex(seconds))
+        self.anvil.mine()
+
+    def terms(self, data_mode: DataMode = DataMode.CALLDATA, **changes: Any) -> Terms:
+        values: dict[str, Any] = {
+            "operator": self.operator,
+            "dispute_game": ZERO_ADDRESS,
+            "verifier": ZERO_ADDRESS,
+            "program_id": ZERO_HASH,
+            "claim_bond": 10**15,
+            "challenge_window": 60,
+            "inclusion_delay": 600,
+            "abort_delay": 2 * 3600,
+            "callback_gas": 200_000,
+            "data_mode": data_mode,
+            **changes,
+        }
+        return Terms(**values)
+
+    def open_session(
+        self,
+        *,
+        target: int = 3,
+        terms: Terms | None = None,
+        duration: int = 3600,
+        template_id: bytes | None = None,
+        players: list[LocalAccount] | None = None,
+        mine: int = 1,
+    ) -> int:
+        """Opens a session through the lobby and mines the block that its seed comes from; returns its id."""
+        terms = terms or self.terms()
+        data = call_data(
+            f"open(bytes32,address[],bytes,uint64,{TERMS_ABI})",
+            template_id or self.template.template_id,
+            [raw_address(player) for player in (players or PLAYERS[:2])],
+            encode(["uint256"], [target]),
+            max(self.now(), int(time.time())) + duration,
+            terms.as_abi_tuple(),
+        )
+        self.send(self.lobby, data)
+        self.anvil.mine(mine)
+        return int(self.view(self.zk_relayer, "lastSessionId()", ["uint64"]))
+
+    def status(self, session_id: int) -> int:
+        """0 none, 1 open, 2 settled, 3 aborted."""
+        return int(self.view(self.zk_relayer, "sessionStatus(uint64)", ["uint8"], session_id))
+
+    def callbacks(self, session_id: int) -> int:
+        return int(self.view(self.lobby, "callbacks(uint64)", ["uint256"], session_id))
+
+    def result_on_l1(self, session_id: int) -> bytes:
+        return bytes(self.view(self.lobby, "resultOf(uint64)", ["bytes"], session_id))
+
+    def claims_on_l1(self) -> int:
+        return int(self.view(self.zk_relayer, "lastClaimId()", ["uint64"]))
+
+    def force(self, config: SessionConfig, to: bytes, data: bytes, sender: LocalAccount, gas: int = 300_000) -> None:
+        """`forceTransaction` by a player."""
+        self.anvil.set_balance(sender.address, 10**18)
+        players = [raw_address(player) for player in PLAYERS[:2]]
+        assert config.players_hash == players_hash(players)
+        payload = call_data(
+            f"forceTransaction({SESSION_CONFIG_ABI},address[],address,uint64,bytes)",
+            config.as_abi_tuple(),
+            players,
+            to,
+            gas,
+            data,
+        )
+        transaction = {
+            "type": 2,
+            "chainId": 31337,
+            "nonce": self.anvil.nonce(sender.address),
+            "maxFeePerGas": 10**11,
+            "maxPriorityFeePerGas": 10**9,
+            "gas": 1_000_000,
+            "value": 0,
+            "to": self.zk_relayer,
+            "data": payload,
+        }
+        raw = sender.sign_transaction(transaction).raw_transaction
+        hash_ = self.anvil.rpc("eth_sendRawTransaction", "0x" + bytes(raw).hex())
+        receipt = self.anvil.rpc("eth_getTransactionReceipt", hash_)
+        assert receipt["status"] == "0x1", receipt
+
+    # -- sessions ---------------------------------------------------------------------------------------------------
+
+    def chain_id(self, session_id: int) -> int:
+        return session_chain_id(31337, self.zk_relayer, session_id)
+
+    def increment(self, session_id: int, player: LocalAccount, nonce: int, by: int = 1) -> bytes:
+        """A signed move."""
+        data = call_data("increment(uint256)", by)
+        return signed_call(player, self.chain_id(session_id), nonce, self.template.game, data)
