@@ -216,3 +216,6 @@ class Engine:
 
     def shutdown(self) -> None:
         """Takes no more transactions, finishes those accepted (at most `shutdown_ms`), stops all threads. Idempotent; also done at the interpreter's exit."""
+
+def metrics_text() -> str:
+    """The JSON-RPC server's counters (requests and latency per method, errors, connections) of this process, in Prometheus' text format."""

@@ -537,6 +537,12 @@ impl Drop for PyEngine {
     }
 }
 
+/// The JSON-RPC server's counters in Prometheus' text format.
+#[pyfunction]
+fn metrics_text() -> String {
+    crate::rpc::metrics_text()
+}
+
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -557,6 +563,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, class) in EXCEPTION_NAMES.iter().zip(classes) {
         module.add(*name, class)?;
     }
+    module.add_function(wrap_pyfunction!(metrics_text, module)?)?;
     let shutdown = wrap_pyfunction!(_shutdown_all, module)?;
     py.import("atexit")?.call_method1("register", (shutdown,))?;
     Ok(())
