@@ -219,3 +219,13 @@ class Engine:
 
 def metrics_text() -> str:
     """The JSON-RPC server's counters (requests and latency per method, errors, connections) of this process, in Prometheus' text format."""
+
+def execute_blocks(
+    template: bytes, chain_id: int, seed: bytes, timestamp: int, blocks: list[tuple[int, list[bytes]]], /
+) -> list[tuple[bytes | None, list[str | None], list[bytes]]]:
+    """Builds blocks (timestamp in seconds, raw transactions) on a template, without an engine; for tests of conformance.
+
+    For each block: RLP of its header (None without valid transactions), why each transaction is invalid (None if it isn't), encoded receipts of the
+    valid ones. Each block is verified again on the full state and on its witness. Raises ValueError for a malformed template, RuntimeError if the
+    executions differ.
+    """

@@ -4,6 +4,7 @@ mod admission;
 mod builder;
 pub mod chain;
 mod committer;
+mod conformance;
 pub mod engine;
 pub mod error;
 pub mod host;

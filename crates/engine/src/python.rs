@@ -564,6 +564,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(*name, class)?;
     }
     module.add_function(wrap_pyfunction!(metrics_text, module)?)?;
+    module.add_function(wrap_pyfunction!(crate::conformance::execute_blocks, module)?)?;
     let shutdown = wrap_pyfunction!(_shutdown_all, module)?;
     py.import("atexit")?.call_method1("register", (shutdown,))?;
     Ok(())
