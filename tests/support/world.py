@@ -134,9 +134,7 @@ class World:
         lobby = anvil.deploy(
             "0x" + (contracts.load("CounterLobby").bytecode + encode(["address"], [zk_relayer])).hex(), ADMIN
         )
-        world = cls(
-            anvil, bytes.fromhex(zk_relayer[2:]), bytes.fromhex(lobby[2:]), template, operator, deployed_in
-        )
+        world = cls(anvil, bytes.fromhex(zk_relayer[2:]), bytes.fromhex(lobby[2:]), template, operator, deployed_in)
         world.send(
             world.zk_relayer,
             call_data("registerTemplate(bytes32,bytes32,string)", template.state_root, template.data_hash, ""),
@@ -157,12 +155,17 @@ class World:
                 "value": hex(value),
             },
         )
-        receipt: dict[str, Any] | None = self.anvil.rpc("eth_getTransactionReceipt", hash_)
-        if receipt is None:
-            self.anvil.mine()
-            receipt = self.anvil.rpc("eth_getTransactionReceipt", hash_)
-        assert receipt is not None and receipt["status"] == "0x1", receipt
-        return receipt
+        return self._mined(hash_)
+
+    def _mined(self, hash_: str) -> dict[str, Any]:
+        """The receipt of a transaction that anvil mines at once, but not before it answers."""
+        for _ in range(500):
+            receipt: dict[str, Any] | None = self.anvil.rpc("eth_getTransactionReceipt", hash_)
+            if receipt is not None:
+                assert receipt["status"] == "0x1", receipt
+                return receipt
+            time.sleep(0.01)
+        raise AssertionError(f"{hash_} was not mined")
 
     def view(self, to: bytes, signature: str, types: list[str], *values: Any) -> Any:
         """The first returned value of a view function."""
@@ -258,8 +261,7 @@ class World:
         }
         raw = sender.sign_transaction(transaction).raw_transaction
         hash_ = self.anvil.rpc("eth_sendRawTransaction", "0x" + bytes(raw).hex())
-        receipt = self.anvil.rpc("eth_getTransactionReceipt", hash_)
-        assert receipt["status"] == "0x1", receipt
+        self._mined(hash_)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 

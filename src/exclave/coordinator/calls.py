@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from exclave.l1.client import CallRequest, L1Client
 from exclave.protocol import ClaimHeader, Settlement, Terms, keccak256
@@ -43,9 +44,7 @@ _SIGNATURES = {
     "claimRecord": ("uint64",),
 }
 
-SELECTORS = {
-    name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in _SIGNATURES.items()
-}
+SELECTORS = {name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in _SIGNATURES.items()}
 
 
 def encode_call(name: str, *values: object) -> bytes:
@@ -58,9 +57,7 @@ def encode_claim(root: bytes, count: int, terms: Terms, data_hash: bytes, data: 
     return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data)
 
 
-def encode_settle(
-    claim_id: int, header: ClaimHeader, item: Settlement, index: int, proof: Sequence[bytes]
-) -> bytes:
+def encode_settle(claim_id: int, header: ClaimHeader, item: Settlement, index: int, proof: Sequence[bytes]) -> bytes:
     """`settle`: one session of a claim."""
     return encode_call("settle", claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
 
@@ -99,6 +96,6 @@ class ZkRelayerReader:
         )
         return ClaimRecord(bytes.fromhex(claimant[2:]), held, killed, released, header_hash)
 
-    async def _read(self, name: str, types: Sequence[str], *values: object) -> tuple[object, ...]:
+    async def _read(self, name: str, types: Sequence[str], *values: object) -> tuple[Any, ...]:
         answer = await self._l1.call(CallRequest(to=self._zk_relayer, data=encode_call(name, *values)))
         return decode_abi(types, answer)

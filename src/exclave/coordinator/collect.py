@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 def collect_ranges(store: Store, checkpoint_blocks: int) -> int:
     """Make a job of each range that is to be claimed; returns how many were made.
 
-    `checkpoint_blocks`: claim a running session's blocks each time there are so many new ones, 0 only when it has ended.
+    `checkpoint_blocks`: claim a running session's blocks each time there are so many new ones; 0 only at its end.
     """
     made = 0
     for session_id in _due(store, checkpoint_blocks):
@@ -71,6 +71,4 @@ def _cut_up(store: Store, session: Session, head: Head) -> int:
 def _make_job(store: Store, session_id: int, first: int, last: int, state: JobState, error: str | None) -> None:
     with store.transaction() as tx:
         store.jobs.open(session_id, first, connection=tx)
-        store.jobs.move(
-            session_id, first, [JobState.OPEN], state, last_number=last, error=error, connection=tx
-        )
+        store.jobs.move(session_id, first, [JobState.OPEN], state, last_number=last, error=error, connection=tx)

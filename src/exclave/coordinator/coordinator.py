@@ -2,22 +2,24 @@
 
 Each pass looks at the work list in the store (`jobs`) and takes every job one step further:
 
-    blocks -> range (ENDED) -> batch, claim intent (BATCHED) -> claim on L1 (CLAIMED) -> settle intent (SETTLEABLE) -> SETTLED
+    blocks -> range (ENDED) -> batch and claim intent (BATCHED) -> claim on L1 (CLAIMED)
+           -> settle intent (SETTLEABLE) -> SETTLED
 
 Every effect on L1 is an intent with a deterministic key, written in the transaction that moves the jobs (INVARIANT I7).
 What L1 has (claims, settlements) is told by the Relayer, which writes it into the same tables. So a pass may be cut off
-anywhere, and the next one goes on. Disputes add states between CLAIMED and SETTLEABLE: a claim that is held isn't settled.
+anywhere, and the next one goes on. Disputes add states between CLAIMED and SETTLEABLE: a claim that is held isn't
+settled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, String, Table, cast, literal, select
 
 from exclave.coordinator.batching import Proposal, propose_batches
 from exclave.coordinator.calls import (
@@ -33,7 +35,9 @@ from exclave.coordinator.settings import CoordinatorSettings
 from exclave.coordinator.stopper import Stopper
 from exclave.l1.blobs import pack_blobs
 from exclave.l1.client import CallRequest, L1Client
-from exclave.l1.errors import ExecutionReverted, L1Error, NodeError
+from exclave.l1.errors import L1Error, NodeError
+from exclave.l1.intents import Intent, IntentState
+from exclave.l1.transaction_manager import EthTxManager
 from exclave.l1.values import L1Header
 from exclave.node.metrics import CLAIMS_SENT, COORDINATOR_ERRORS, COORDINATOR_JOBS, SETTLEMENTS_SENT
 from exclave.protocol import (
@@ -49,7 +53,21 @@ from exclave.protocol import (
     players_hash,
 )
 from exclave.protocol.constants import ZERO_HASH
-from exclave.store import Claim, ClaimStatus, Job, JobState, Leaf, NewBatch, Session, SessionStatus, Store, schema
+from exclave.relayer.relayer import FOLLOWER
+from exclave.store import (
+    Claim,
+    ClaimStatus,
+    Job,
+    JobState,
+    Leaf,
+    NewBatch,
+    Session,
+    StateConflict,
+    Store,
+    schema,
+)
+from exclave.store.intents import IntentRepository
+from exclave.store.intents import intents as intents_table
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +110,7 @@ class Coordinator:
         """`stopper` is None where sessions aren't stopped after their deadline."""
         self._l1 = l1
         self._store = store
+        self._intents = IntentRepository(store)
         self._manager = manager
         self._settings = settings
         self._stopper = stopper
@@ -140,7 +159,7 @@ class Coordinator:
                 self._manager.notify()
 
     async def _all_open(self, session_ids: Sequence[int]) -> bool:
-        """Whether L1's newest state still has all of them open. If not, the Relayer will say so within its confirmations."""
+        """Whether L1's newest state has all of them open; if not, the Relayer will say so after its confirmations."""
         for session_id in session_ids:
             status = await self._reader.session_status(session_id)
             if status is not L1SessionStatus.OPEN:
@@ -151,8 +170,8 @@ class Coordinator:
     async def _missing_deposit(self, proposal: Proposal) -> int:
         """Wei to send with the claim so that its bond can be locked.
 
-        Claims that are on their way are counted in full, though L1 may have locked their bonds already: sending too much only raises the deposit, sending
-        too little makes a claim fail.
+        Claims that are on their way are counted in full, though L1 may have locked their bonds already: sending too
+        much only raises the deposit, sending too little makes a claim fail.
         """
         bond = proposal.terms.claim_bond * len(proposal.members)
         available = await self._reader.available_deposit(self._manager.address)
@@ -194,9 +213,7 @@ class Coordinator:
             data_mode=int(terms.data_mode),
             data=proposal.data,
             intent_key=key,
-            leaves=[
-                Leaf(index, claim.session_id, claim.encode()) for index, claim in enumerate(claims)
-            ],
+            leaves=[Leaf(index, claim.session_id, claim.encode()) for index, claim in enumerate(claims)],
         )
 
         def work(tx: Connection) -> int:
@@ -236,9 +253,7 @@ class Coordinator:
             if todo is None:
                 continue
             open_jobs = [
-                job
-                for job in todo.jobs
-                if await self._reader.session_status(job.session_id) is L1SessionStatus.OPEN
+                job for job in todo.jobs if await self._reader.session_status(job.session_id) is L1SessionStatus.OPEN
             ]
             if not open_jobs:
                 continue  # L1 decided all of them, the Relayer will say so
@@ -292,15 +307,11 @@ class Coordinator:
                 return None
             terms = Terms.decode(sessions[decoded[0].session_id].terms)
             header = claim_header(claim, terms)
-            return _ClaimToSettle(
-                claim, header, tuple(leaves), tuple(decoded), sessions, results, tuple(jobs)
-            )
+            return _ClaimToSettle(claim, header, tuple(leaves), tuple(decoded), sessions, results, tuple(jobs))
 
         return self._store.read(work)
 
-    async def _settle_intents(
-        self, todo: _ClaimToSettle, open_jobs: Sequence[Job]
-    ) -> list[tuple[Intent, list[Job]]]:
+    async def _settle_intents(self, todo: _ClaimToSettle, open_jobs: Sequence[Job]) -> list[tuple[Intent, list[Job]]]:
         """One transaction for the whole claim where it fits and holds only results, else one for each session."""
         claim_id = todo.claim.claim_id
         attempt = max(job.attempts for job in open_jobs)
@@ -308,7 +319,7 @@ class Coordinator:
             items = [todo.settlement(index) for index in range(len(todo.claims))]
             data = encode_settle_all(claim_id, todo.header, items)
             if await self._fits(data):
-                intent = Intent(key=f"settle:{claim_id}:all:{attempt}", to=self._settings.zk_relayer, data=data)
+                intent = Intent(key=f"{_settle_key(todo.claim)}:all:{attempt}", to=self._settings.zk_relayer, data=data)
                 return [(intent, list(open_jobs))]
         leaves = [claim.leaf() for claim in todo.claims]
         intents = []
@@ -321,7 +332,7 @@ class Coordinator:
                 job.leaf_index,
                 merkle_proof(leaves, job.leaf_index),
             )
-            key = f"settle:{claim_id}:{job.leaf_index}:{job.attempts}"
+            key = f"{_settle_key(todo.claim)}:{job.leaf_index}:{job.attempts}"
             intents.append((Intent(key=key, to=self._settings.zk_relayer, data=data), [job]))
         return intents
 
@@ -359,3 +370,145 @@ class Coordinator:
         SETTLEMENTS_SENT.inc(len(intents))
         for intent, jobs in intents:
             log.info("settlement recorded", intent=intent.key, sessions=[job.session_id for job in jobs])
+
+    # -- what failed ------------------------------------------------------------------------------------------------
+
+    def _take_back_failures(self) -> None:
+        """Jobs whose intent failed on L1, or had no effect, go one step back and are tried again later."""
+        for job in self._store.jobs.due([JobState.BATCHED, JobState.SETTLEABLE], self._store.now()):
+            if job.state is JobState.BATCHED:
+                assert job.claim_intent is not None, "batched jobs have an intent"
+                if problem := self._problem(job.claim_intent):
+                    self._step_back(job, JobState.ENDED, problem, batch_id=None, leaf_index=None, claim_intent=None)
+            elif job.claim_id is None:
+                # A reorg undid a settlement that was not by this node's claim.
+                self._step_back(job, JobState.ENDED, "its settlement was undone by a reorg", batch_id=None)
+            elif job.settle_intent is None:
+                self._step_back(job, JobState.CLAIMED, "its settlement was undone by a reorg")
+            elif problem := self._problem(job.settle_intent) or self._without_effect(job.settle_intent):
+                self._step_back(job, JobState.CLAIMED, problem, settle_intent=None)
+
+    def _step_back(self, job: Job, state: JobState, problem: str, **fields: Any) -> None:
+        pause = self._settings.pause(job.attempts)
+        log.warning("tried again later", session=job.session_id, state=state.value, reason=problem, seconds=pause)
+        try:
+            self._store.jobs.move(
+                job.session_id,
+                job.first_number,
+                [job.state],
+                state,
+                attempts=job.attempts + 1,
+                not_before=self._store.now() + pause,
+                error=problem,
+                **fields,
+            )
+        except StateConflict:
+            return  # the Relayer has moved it on in between
+
+    def _problem(self, key: str) -> str | None:
+        """Why an intent has had no effect and won't have; None while it may."""
+        record = self._intents.get(key)
+        if record is None:
+            return f"the intent {key} is lost"
+        if record.state in (IntentState.FAILED, IntentState.ABANDONED):
+            return f"{key}: {record.reason or record.state.value}"
+        return None
+
+    def _without_effect(self, key: str) -> str | None:
+        """A confirmed settlement after which the Relayer still has the session open: a dispute held its leaf."""
+        record = self._intents.get(key)
+        cursor = self._store.following.cursor(FOLLOWER)
+        if record is None or record.state is not IntentState.CONFIRMED or record.block_number is None:
+            return None
+        if cursor is None or cursor.number < record.block_number:
+            return None
+        return f"{key} had no effect on the session"
+
+    # -- bonds ------------------------------------------------------------------------------------------------------
+
+    async def _release_bonds(self, head: L1Header) -> None:
+        for claim in await asyncio.to_thread(self._releasable, head.timestamp):
+            record = await self._reader.claim_record(claim.claim_id)
+            if record.released or record.held:
+                continue
+            await asyncio.to_thread(self._record_release, claim)
+            self._manager.notify()
+
+    def _releasable(self, l1_time: int) -> list[Claim]:
+        """This node's claims that are settled, whose window is over, and whose bond wasn't asked back yet."""
+        claims, intents = schema.claims, intents_table
+        asked = select(intents.c.key).where(intents.c.key == _release_key_of(claims)).exists()
+        query = (
+            select(claims.c.claim_id)
+            .where(
+                claims.c.status == ClaimStatus.SETTLED,
+                claims.c.claimant == self._manager.address,
+                claims.c.settleable_at <= l1_time,
+                ~asked,
+            )
+            .order_by(claims.c.claim_id)
+            .limit(100)
+        )
+
+        def work(tx: Connection) -> list[Claim]:
+            found = [self._store.claims.get(claim_id, connection=tx) for claim_id in tx.scalars(query).all()]
+            return [claim for claim in found if claim is not None]
+
+        return self._store.read(work)
+
+    def _record_release(self, claim: Claim) -> None:
+        def work(tx: Connection) -> None:
+            leaves = self._store.claims.leaves(claim.claim_id, connection=tx)
+            session = self._store.sessions.get(leaves[0].session_id, connection=tx)
+            assert session is not None, "claims refer to sessions"
+            header = claim_header(claim, Terms.decode(session.terms))
+            intent = Intent(
+                key=f"release:{claim.claim_id}:{claim.claimed_at}",
+                to=self._settings.zk_relayer,
+                data=encode_release_bond(claim.claim_id, header),
+            )
+            self._manager.record(intent, connection=tx)
+
+        self._store.run(work)
+        log.info("bond asked back", claim=claim.claim_id, wei=claim.bond)
+
+
+def claim_header(claim: Claim, terms: Terms) -> ClaimHeader:
+    """The header of a claim under `terms`, which L1 keeps as a hash."""
+    assert terms.hash() == claim.terms_hash, "a claim's sessions have its terms"
+    return ClaimHeader(
+        root=claim.claims_root,
+        terms_hash=claim.terms_hash,
+        dispute_game=terms.dispute_game,
+        claim_bond=terms.claim_bond,
+        challenge_window=terms.challenge_window,
+        inclusion_delay=terms.inclusion_delay,
+        callback_gas=terms.callback_gas,
+        count=claim.count,
+        claimed_at=claim.claimed_at,
+    )
+
+
+def session_config(session: Session) -> SessionConfig:
+    """The configuration that L1 keeps the hash of."""
+    return SessionConfig(
+        session_id=session.session_id,
+        opened_at=session.opened_at,
+        opened_block=session.opened_block,
+        deadline=session.deadline,
+        game=session.game,
+        template_id=session.template_id,
+        players_hash=players_hash(session.players),
+        init_data_hash=keccak256(session.init_data),
+        terms_hash=keccak256(session.terms),
+    )
+
+
+def _settle_key(claim: Claim) -> str:
+    """What the keys of a claim's settlements start with. L1 may give its id to another claim after a reorg."""
+    return f"settle:{claim.claim_id}:{claim.claimed_at}:{claim.claims_root.hex()[:16]}"
+
+
+def _release_key_of(claims: Table) -> ColumnElement[str]:
+    """The key of the intent that asks a claim's bond back, in SQL."""
+    return literal("release:") + cast(claims.c.claim_id, String) + ":" + cast(claims.c.claimed_at, String)

@@ -210,19 +210,26 @@ class SessionHost:
                 f"session {session_id}: block 0 isn't the one that is stored; the database or this build is wrong"
             )
         started = time.monotonic()
-        consumed = number = 0
-        block: StoredBlock
-        for block in self._store.blocks.load(session_id):
-            self.engine.restore_block(session_id, block.header, block.transactions, block.senders)
-            consumed, number = block.inbox_count, block.number
-        if number:
-            log.info(
-                "session restored", session=session_id, blocks=number, seconds=round(time.monotonic() - started, 3)
+        last: StoredBlock | None = None
+        for last in self._store.blocks.load(session_id):
+            self.engine.restore_block(session_id, last.header, last.transactions, last.senders)
+        messages = self._store.inbox.load(session_id)
+        consumed = last.inbox_count if last else 0
+        if (
+            last is not None
+            and consumed
+            and (len(messages) < consumed or messages[consumed - 1].inbox_hash != last.inbox_hash)
+        ):
+            raise SessionNotServed(
+                f"session {session_id} contains forced transactions that L1 dropped in a reorg, so L1 would not "
+                "accept its result: it goes on if L1 takes the same ones again"
             )
+        if last is not None:
+            seconds = round(time.monotonic() - started, 3)
+            log.info("session restored", session=session_id, blocks=last.number, seconds=seconds)
         self.engine.activate(session_id)
-        messages = self._store.inbox.load(session_id, consumed)
-        if messages:
-            self.engine.enqueue_messages(session_id, [message.transaction for message in messages])
+        if messages[consumed:]:
+            self.engine.enqueue_messages(session_id, [message.transaction for message in messages[consumed:]])
 
     def _has_template(self, template_id: bytes) -> bool:
         return template_id in self._templates or self._store.templates.get(template_id) is not None

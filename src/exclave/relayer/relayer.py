@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 FOLLOWER = "relayer"
 
+REMEMBERED_AT_THE_TIP = 16
+"""L1 blocks before the newest that are all remembered when the Relayer reaches it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RelayerSettings:
@@ -105,12 +108,15 @@ class Relayer:
         self.head = await self._l1.get_head()
         await self._undo_reorg(self.head)
         target = self.head.number - self._settings.confirmations
-        cursor = await asyncio.to_thread(self._store.following.cursor, FOLLOWER)
-        done = cursor.number if cursor else self._settings.start_block - 1
+        cursor = await asyncio.to_thread(self._store.following.cursor, FOLLOWER) or await self._begin()
+        if cursor is None:
+            log.info("waiting for L1 to reach the start block", l1_block=self.head.number)
+            return False
+        done = cursor.number
         RELAYER_LAG.set(max(0, target - done))
         if target > done:
             last = min(target, done + self._settings.log_range)
-            await self._advance(done, last)
+            await self._advance(done, last, target)
             if target > last:
                 log.info("catching up with L1", block=last, of=target, percent=round(100 * last / target, 1))
             done = last
@@ -120,7 +126,18 @@ class Relayer:
 
     # -- forwards ---------------------------------------------------------------------------------------------------
 
-    async def _advance(self, done: int, last: int) -> None:
+    async def _begin(self) -> L1Block | None:
+        """Remember the block before the first that matters: the ancestor of whatever L1 may do afterwards."""
+        header = await self._l1.get_block(max(0, self._settings.start_block - 1))
+        if header is None:
+            return None
+        block = L1Block(header.number, header.hash)
+        await asyncio.to_thread(
+            self._store.run, lambda tx: self._store.following.advance(FOLLOWER, block, connection=tx)
+        )
+        return block
+
+    async def _advance(self, done: int, last: int, target: int) -> None:
         first = max(self._settings.start_block, done + 1 - self._settings.overlap)
         answer = await self._l1.get_logs([self._settings.zk_relayer], [], first, last)
         headers: dict[int, L1Header] = {last: answer.last}
@@ -132,13 +149,24 @@ class Relayer:
             headers[number] = header
         read = [self._reader.read(entry, headers[entry.block_number]) for entry in answer.logs]
         events = [event for event in read if event is not None]
-        await asyncio.to_thread(self._apply, events, L1Block(last, answer.last.hash), done)
+        passed = [L1Block(last, answer.last.hash)]
+        if last == target:
+            # Where a reorg can reach, remember every block, so that not more is undone than must be.
+            parent = answer.last.parent_hash
+            for number in range(last - 1, max(done, last - REMEMBERED_AT_THE_TIP), -1):
+                passed.append(L1Block(number, parent))
+                header = await self._l1.get_block(parent)
+                if header is None:
+                    log.info("L1 reorganised while it was read, reading again", first=first, last=last)
+                    return
+                parent = header.parent_hash
+        await asyncio.to_thread(self._apply, events, passed[::-1], done)
         await asyncio.to_thread(self._tell_engine, events)
         if events:
             self._changed()
 
-    def _apply(self, events: list[Event], block: L1Block, done: int) -> None:
-        """Record the events' effects and the cursor, all or nothing (INVARIANT I7)."""
+    def _apply(self, events: list[Event], passed: list[L1Block], done: int) -> None:
+        """Record the events' effects and the cursor (the last of `passed`), all or nothing (INVARIANT I7)."""
         for event in events:
             if isinstance(event, SessionOpened):
                 self._archive_if_replaced(event)
@@ -149,7 +177,8 @@ class Relayer:
                 if new and event.origin.block_number <= done:
                     log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
             effects.mark_settled_claims(self._store, tx)
-            self._store.following.advance(FOLLOWER, block, connection=tx)
+            for block in passed:
+                self._store.following.advance(FOLLOWER, block, connection=tx)
 
         self._store.run(work)
 

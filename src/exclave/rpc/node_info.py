@@ -18,7 +18,7 @@ RECOMMENDED_CHALLENGE_WINDOW = 24 * 3600
 RECOMMENDED_INCLUSION_DELAY = 3600
 RECOMMENDED_ABORT_DELAY = RECOMMENDED_CHALLENGE_WINDOW + 6 * 3600
 RECOMMENDED_CALLBACK_GAS = 500_000
-"""Wei, seconds and gas. `abortDelay` must be at least an hour longer than `challengeWindow`; the rest is for late claims."""
+"""Wei, seconds, gas. `abortDelay` must be an hour longer than `challengeWindow` at least; more is for late claims."""
 
 
 @dataclass(frozen=True, slots=True)
