@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
 /// @title Deposits from which bonds are locked, with pull payments.
 /// @dev INVARIANT I3: the contract's balance is at least the sum of all accounts, what is burnt included (the account of the zero address, which nobody can withdraw).
-abstract contract BondAccounts {
+abstract contract BondAccounts is ReentrancyGuardTransient {
     struct Account {
         uint128 available; // wei
         uint128 locked; // wei
@@ -32,10 +34,10 @@ abstract contract BondAccounts {
     }
 
     /// @notice Sends `amount` wei of the caller's available deposit to `to`.
-    function withdraw(uint256 amount, address to) external {
+    function withdraw(uint256 amount, address to) external nonReentrant {
         Account storage entry = _accounts[msg.sender];
         if (entry.available < amount) revert InsufficientDeposit(msg.sender, entry.available, amount);
-        // Effects first: a recipient that calls again finds the reduced deposit.
+        // Effects first: a recipient that calls anything here finds the reduced deposit.
         entry.available -= uint128(amount);
         emit Withdrawn(msg.sender, to, amount);
         (bool success,) = to.call{value: amount}("");

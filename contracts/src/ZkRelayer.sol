@@ -8,6 +8,7 @@ import {BondAccounts} from "./BondAccounts.sol";
 import {IExclaveGame} from "./interfaces/IExclaveGame.sol";
 import {IZkRelayer} from "./interfaces/IZkRelayer.sol";
 import {
+    Anchor,
     ClaimHeader,
     DataMode,
     SessionClaim,
@@ -43,6 +44,24 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Killed
     }
 
+    /// @dev Written only when a leaf is disputed.
+    struct LeafRecord {
+        LeafState state;
+        uint64 sessionId;
+    }
+
+    /// @dev A session's disputes, over all claims of it.
+    struct SessionHold {
+        uint64 leaves; // held now
+        uint64 releasedAt; // when a dispute last ended in a claim's favour
+    }
+
+    /// @dev A callback to be made again.
+    struct FailedCallback {
+        uint224 mark; // of the result, or ABORTED_MARK
+        uint32 gas;
+    }
+
     uint256 public constant MAX_PLAYERS = 16;
     uint256 public constant MAX_INIT_DATA = 4096;
     uint256 public constant MAX_MESSAGE_DATA = 32768;
@@ -53,20 +72,28 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @dev Blobs are kept for about 18 days; a window must end well before.
     uint32 public constant MAX_CHALLENGE_WINDOW = 7 days;
     uint32 public constant MAX_INCLUSION_DELAY = 1 days;
+    /// @notice `minChallengeWindow` over this is the least inclusion delay that terms may have: ten minutes in production.
+    uint32 public constant INCLUSION_FRACTION = 6;
     uint32 public constant MAX_ABORT_DELAY = 60 days;
     uint32 public constant MIN_CALLBACK_GAS = 50_000;
     uint32 public constant MAX_CALLBACK_GAS = 2_000_000;
-    /// @notice Time after the deadline in which a claim must be posted to be safe from an abort.
-    uint32 public constant CLAIM_GRACE = 1 hours;
+    /// @notice What terms must leave between a window from the deadline on and the first abort: half for posting the claim, half for settling it.
+    uint32 public constant ABORT_SLACK = 1 hours;
+    /// @notice For so long after a dispute that a claim won, its session can be settled but not aborted.
+    uint32 public constant SETTLE_TIME = 1 hours;
+    /// @notice So long after `deadline + abortDelay`, no dispute prevents an abort any more.
+    uint32 public constant MAX_DISPUTE_TIME = 30 days;
 
     bytes32 public constant SESSION_RESULT_TYPEHASH = keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
 
     /// @dev Optimism's alias: an L1 contract can't pass for a session contract of the same address.
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
-    bytes32 private constant ABORTED_MARK = bytes32(uint256(1));
+    uint224 private constant ABORTED_MARK = 1;
 
     /// @notice The least challenge window that terms may have, in seconds. One hour in production; test networks take less.
     uint32 public immutable minChallengeWindow;
+    /// @notice The least inclusion delay that terms may have, in seconds.
+    uint32 public immutable minInclusionDelay;
     /// @inheritdoc IZkRelayer
     uint64 public immutable chainIdBase;
 
@@ -80,12 +107,14 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     mapping(uint64 sessionId => bytes32 word) private _sessions;
     mapping(uint64 sessionId => InboxEntry[]) private _inboxes;
     mapping(uint64 claimId => ClaimRecord) private _claims;
-    mapping(uint64 claimId => mapping(uint32 index => LeafState)) private _leaves;
-    mapping(uint64 sessionId => uint256 disputes) private _heldSessions;
-    mapping(uint64 sessionId => bytes32 mark) private _failedCallbacks;
+    mapping(uint64 claimId => mapping(uint32 index => LeafRecord)) private _leaves;
+    mapping(uint64 sessionId => SessionHold) private _holds;
+    mapping(bytes32 checkpointId => bool) private _checkpoints;
+    mapping(uint64 sessionId => FailedCallback) private _failedCallbacks;
 
     constructor(uint32 minChallengeWindow_) EIP712("Exclave", "1") {
         minChallengeWindow = minChallengeWindow_;
+        minInclusionDelay = minChallengeWindow_ / INCLUSION_FRACTION;
         chainIdBase = uint64(uint256(keccak256(abi.encode(block.chainid, address(this)))) & 0x7ffff) << 32;
     }
 
@@ -222,13 +251,40 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint32 index,
         bytes32[] calldata proof
     ) external {
-        ClaimRecord storage record = _checkedClaim(claimId, header);
-        _checkWindowOver(claimId, header);
-        (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item);
-        if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
-        if (record.held | record.killed != 0) _checkLeafLive(claimId, index);
-        if (!live) revert NotOpen(item.sessionId, word.statusOf());
-        _settle(claimId, header.callbackGas, item, word);
+        if (item.firstNumber != 0) revert NotAnchored(item.sessionId, item.firstNumber);
+        bytes32 resultHash = keccak256(item.result);
+        bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
+        _settle(claimId, header.callbackGas, item, resultHash, word);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function confirmCheckpoint(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof,
+        Anchor calldata anchor
+    ) external {
+        _checkedLeaf(claimId, header, item, 0, index, proof);
+        _checkAnchor(item, anchor);
+        _checkpoints[SessionHash.checkpoint(item.sessionId, item.lastNumber, item.lastHash)] = true;
+        emit CheckpointConfirmed(item.sessionId, claimId, item.lastNumber, item.lastHash);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function settleFromCheckpoint(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof,
+        Anchor calldata anchor
+    ) external {
+        bytes32 resultHash = keccak256(item.result);
+        bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
+        _checkAnchor(item, anchor);
+        _settle(claimId, header.callbackGas, item, resultHash, word);
     }
 
     /// @inheritdoc IZkRelayer
@@ -241,16 +297,18 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32[] memory words = new bytes32[](items.length);
         for (uint32 i; i < items.length; ++i) {
             bool live;
-            (leaves[i], words[i], live) = _checkItem(header, items[i]);
-            // A leaf in dispute keeps its session open; the others settle.
-            if (!live || (disputed && _leaves[claimId][i] != LeafState.Live)) words[i] = 0;
+            (leaves[i], words[i], live) = _checkItem(header, items[i], keccak256(items[i].result));
+            // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
+            if (!live || items[i].firstNumber != 0 || (disputed && _leaves[claimId][i].state != LeafState.Live)) {
+                words[i] = 0;
+            }
         }
         if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
         for (uint32 i; i < items.length; ++i) {
             bytes32 word = words[i];
             // A callback may have decided a later session of the list, and the list may name one twice.
             if (word == 0 || _sessions[items[i].sessionId] != word) continue;
-            _settle(claimId, header.callbackGas, items[i], word);
+            _settle(claimId, header.callbackGas, items[i], keccak256(items[i].result), word);
         }
     }
 
@@ -283,7 +341,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             config.game,
             terms.callbackGas,
             abi.encodeCall(IExclaveGame.onSessionSettled, (config.sessionId, result)),
-            resultHash
+            _markOf(resultHash)
         );
     }
 
@@ -293,8 +351,14 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
         uint256 from = uint256(config.deadline) + terms.abortDelay;
         if (block.timestamp < from) revert BeforeAbort(config.sessionId, from);
-        // INVARIANT I1: a result in dispute is not lost to an abort; the dispute's own deadlines end it.
-        if (_heldSessions[config.sessionId] != 0) revert SessionHeld(config.sessionId);
+        // INVARIANT I3: after the longest dispute, nothing keeps the stakes from their owners, whatever the dispute contract does.
+        if (block.timestamp < from + MAX_DISPUTE_TIME) {
+            // INVARIANT I1: a result in dispute is not lost to an abort, nor one whose dispute was just won.
+            SessionHold memory hold = _holds[config.sessionId];
+            if (hold.leaves != 0) revert SessionHeld(config.sessionId);
+            from = uint256(hold.releasedAt) + SETTLE_TIME;
+            if (hold.releasedAt != 0 && block.timestamp < from) revert BeforeAbort(config.sessionId, from);
+        }
         _decide(config.sessionId, word, SessionStatus.Aborted);
         emit SessionAborted(config.sessionId);
         _callGame(
@@ -310,18 +374,17 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     function retryCallback(SessionConfig calldata config, bytes calldata result) external {
         uint64 sessionId = config.sessionId;
         bytes32 word = _checkedWord(config);
-        bytes32 mark = _failedCallbacks[sessionId];
+        FailedCallback memory failed = _failedCallbacks[sessionId];
         bytes memory data;
-        if (word.statusOf() == SessionStatus.Aborted && mark == ABORTED_MARK) {
+        if (word.statusOf() == SessionStatus.Aborted && failed.mark == ABORTED_MARK) {
             data = abi.encodeCall(IExclaveGame.onSessionAborted, (sessionId));
         } else {
-            if (mark == 0 || mark != keccak256(result)) revert NoFailedCallback(sessionId);
+            if (failed.mark == 0 || failed.mark != _markOf(keccak256(result))) revert NoFailedCallback(sessionId);
             data = abi.encodeCall(IExclaveGame.onSessionSettled, (sessionId, result));
         }
         // Before the call: the game may call back in here.
         delete _failedCallbacks[sessionId];
-        (bool success,) = config.game.call(data);
-        if (!success) revert CallbackReverted(sessionId);
+        if (!IsolatedCall.tryCallWithAtLeast(config.game, failed.gas, data)) revert CallbackReverted(sessionId);
         emit CallbackDelivered(sessionId);
     }
 
@@ -331,26 +394,33 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     function holdLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
+        SessionConfig calldata config,
         SessionClaim calldata leaf,
         uint32 index,
         bytes32[] calldata proof
     ) external {
         ClaimRecord storage record = _checkedClaimOfDispute(claimId, header);
-        uint256 end = uint256(header.claimedAt) + header.challengeWindow;
+        uint256 end = _windowEnd(header);
         if (block.timestamp > end) revert WindowOver(claimId, end);
         if (MerkleTree.rootFromProof(SessionHash.leaf(leaf), index, header.count, proof) != header.root) {
             revert WrongLeaf(claimId, index);
         }
+        // INVARIANT I3: only the dispute contract of the session's own terms can keep it from an abort.
+        uint64 sessionId = leaf.sessionId;
+        _checkedWord(config);
+        if (config.termsHash != header.termsHash) revert WrongTerms();
+        if (config.sessionId != sessionId || leaf.configHash != _configHash(config)) revert WrongConfig(sessionId);
         _checkLeafLive(claimId, index);
-        _leaves[claimId][index] = LeafState.Held;
+        _leaves[claimId][index] = LeafRecord(LeafState.Held, sessionId);
         ++record.held;
-        ++_heldSessions[leaf.sessionId];
-        emit LeafHeld(claimId, index, leaf.sessionId);
+        ++_holds[sessionId].leaves;
+        emit LeafHeld(claimId, index, sessionId);
     }
 
     /// @inheritdoc IZkRelayer
-    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index) external {
-        _endHold(claimId, header, sessionId, index, LeafState.Live);
+    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external {
+        (, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Live);
+        _holds[sessionId].releasedAt = uint64(block.timestamp);
         emit LeafReleased(claimId, index, sessionId);
     }
 
@@ -358,12 +428,11 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     function killLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
-        uint64 sessionId,
         uint32 index,
         address[] calldata recipients,
         uint256[] calldata shares
     ) external {
-        ClaimRecord storage record = _endHold(claimId, header, sessionId, index, LeafState.Killed);
+        (ClaimRecord storage record, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Killed);
         ++record.killed;
         _slash(record.claimant, header.claimBond, recipients, shares);
         emit LeafKilled(claimId, index, sessionId);
@@ -398,7 +467,12 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     /// @inheritdoc IZkRelayer
     function callbackFailed(uint64 sessionId) external view returns (bool) {
-        return _failedCallbacks[sessionId] != 0;
+        return _failedCallbacks[sessionId].mark != 0;
+    }
+
+    /// @inheritdoc IZkRelayer
+    function checkpointConfirmed(uint64 sessionId, uint64 number, bytes32 blockHash) external view returns (bool) {
+        return _checkpoints[SessionHash.checkpoint(sessionId, number, blockHash)];
     }
 
     /// @inheritdoc IZkRelayer
@@ -426,9 +500,11 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     function _checkTerms(Terms calldata terms) private view {
         if (
             terms.operator == address(0) || terms.challengeWindow < minChallengeWindow
-                || terms.challengeWindow > MAX_CHALLENGE_WINDOW || terms.inclusionDelay > MAX_INCLUSION_DELAY
-                // INVARIANT I1: a claim posted within the grace settles before anyone can abort.
-                || terms.abortDelay < uint256(terms.challengeWindow) + CLAIM_GRACE || terms.abortDelay > MAX_ABORT_DELAY
+                || terms.challengeWindow > MAX_CHALLENGE_WINDOW
+                // INVARIANT I4, I2: soon enough to count, late enough for an operator that waits for confirmations.
+                || terms.inclusionDelay < minInclusionDelay || terms.inclusionDelay > MAX_INCLUSION_DELAY
+                // INVARIANT I1: a claim posted in time settles before anyone can abort.
+                || terms.abortDelay < uint256(terms.challengeWindow) + ABORT_SLACK || terms.abortDelay > MAX_ABORT_DELAY
                 || terms.callbackGas < MIN_CALLBACK_GAS || terms.callbackGas > MAX_CALLBACK_GAS
         ) revert WrongTerms();
     }
@@ -498,12 +574,17 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     }
 
     function _checkWindowOver(uint64 claimId, ClaimHeader calldata header) private view {
-        uint256 end = uint256(header.claimedAt) + header.challengeWindow;
+        uint256 end = _windowEnd(header);
         if (block.timestamp <= end) revert WindowOpen(claimId, end);
     }
 
+    /// @dev The last second in which the claim can be disputed.
+    function _windowEnd(ClaimHeader calldata header) private pure returns (uint256) {
+        return uint256(header.claimedAt) + header.challengeWindow;
+    }
+
     function _checkLeafLive(uint64 claimId, uint32 index) private view {
-        if (_leaves[claimId][index] != LeafState.Live) revert LeafNotLive(claimId, index);
+        if (_leaves[claimId][index].state != LeafState.Live) revert LeafNotLive(claimId, index);
     }
 
     function _inboxHash(uint64 sessionId, uint64 count) private view returns (bytes32) {
@@ -512,8 +593,40 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         return count == 0 ? bytes32(0) : inbox[count - 1].inboxHash;
     }
 
+    /// @dev An undisturbed leaf of a claim whose window is over, of a session that is open. Returns the session's word.
+    function _checkedLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        bytes32 resultHash,
+        uint32 index,
+        bytes32[] calldata proof
+    ) private view returns (bytes32) {
+        ClaimRecord storage record = _checkedClaim(claimId, header);
+        _checkWindowOver(claimId, header);
+        (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, resultHash);
+        if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
+        if (record.held | record.killed != 0) _checkLeafLive(claimId, index);
+        if (!live) revert NotOpen(item.sessionId, word.statusOf());
+        return word;
+    }
+
+    /// @dev INVARIANT I1: a range that doesn't start at block 0 starts at the last block of a checkpoint that passed its own review.
+    function _checkAnchor(Settlement calldata item, Anchor calldata anchor) private view {
+        if (item.firstNumber == 0) return;
+        if (
+            item.lastNumber < item.firstNumber
+                || !_checkpoints[SessionHash.checkpoint(item.sessionId, item.firstNumber, anchor.blockHash)]
+        ) revert NotAnchored(item.sessionId, item.firstNumber);
+        uint256 blocks = uint256(item.lastNumber - item.firstNumber) + 1;
+        bytes32 leaf = SessionHash.blockHashLeaf(anchor.blockHash);
+        if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != item.blockHashesRoot) {
+            revert NotAnchored(item.sessionId, item.firstNumber);
+        }
+    }
+
     /// @dev Everything that L1 itself knows about a claimed session. Returns the leaf, the session's word, and whether it is still open.
-    function _checkItem(ClaimHeader calldata header, Settlement calldata item)
+    function _checkItem(ClaimHeader calldata header, Settlement calldata item, bytes32 resultHash)
         private
         view
         returns (bytes32 leaf, bytes32 word, bool live)
@@ -548,7 +661,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
                 lastTimestamp: item.lastTimestamp,
                 lastHash: item.lastHash,
                 blockHashesRoot: item.blockHashesRoot,
-                resultHash: keccak256(item.result),
+                resultHash: resultHash,
                 inboxCount: item.inboxCount,
                 inboxHash: _checkedInbox(header, item, word)
             })
@@ -580,8 +693,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         _sessions[sessionId] = word.withStatus(status);
     }
 
-    function _settle(uint64 claimId, uint32 callbackGas, Settlement calldata item, bytes32 word) private {
-        bytes32 resultHash = keccak256(item.result);
+    function _settle(
+        uint64 claimId,
+        uint32 callbackGas,
+        Settlement calldata item,
+        bytes32 resultHash,
+        bytes32 word
+    ) private {
         _decide(item.sessionId, word, SessionStatus.Settled);
         emit SessionSettled(item.sessionId, claimId, resultHash);
         _callGame(
@@ -589,24 +707,31 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             item.game,
             callbackGas,
             abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result)),
-            resultHash
+            _markOf(resultHash)
         );
     }
 
-    function _callGame(uint64 sessionId, address game, uint32 callbackGas, bytes memory data, bytes32 mark) private {
+    function _callGame(uint64 sessionId, address game, uint32 callbackGas, bytes memory data, uint224 mark) private {
         if (IsolatedCall.tryCall(game, callbackGas, data)) return;
-        _failedCallbacks[sessionId] = mark;
+        _failedCallbacks[sessionId] = FailedCallback(mark, callbackGas);
         emit CallbackFailed(sessionId);
     }
 
-    function _endHold(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index, LeafState state)
+    /// @dev 224 bits of a result's hash: a settled session's result can't be replaced by another at a retry.
+    function _markOf(bytes32 resultHash) private pure returns (uint224) {
+        return uint224(uint256(resultHash) >> 32);
+    }
+
+    function _endHold(uint64 claimId, ClaimHeader calldata header, uint32 index, LeafState state)
         private
-        returns (ClaimRecord storage record)
+        returns (ClaimRecord storage record, uint64 sessionId)
     {
         record = _checkedClaimOfDispute(claimId, header);
-        if (_leaves[claimId][index] != LeafState.Held) revert LeafNotHeld(claimId, index);
-        _leaves[claimId][index] = state;
+        LeafRecord storage leaf = _leaves[claimId][index];
+        if (leaf.state != LeafState.Held) revert LeafNotHeld(claimId, index);
+        leaf.state = state;
+        sessionId = leaf.sessionId;
         --record.held;
-        --_heldSessions[sessionId];
+        --_holds[sessionId].leaves;
     }
 }

@@ -16,6 +16,7 @@ interface IExclaveSession {
     error NotGame(address caller);
     error BeforeDeadline(uint64 deadline);
     error ResultTooLarge(uint256 length);
+    error OutcomeReverted(bytes reason);
 
     /// @notice Names the game's contract (for MUD: the World). Once, while the template is built.
     function bindGame(address game) external;

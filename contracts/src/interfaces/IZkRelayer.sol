@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {
+    Anchor,
     ClaimHeader,
     DataMode,
     SessionClaim,
@@ -44,6 +45,7 @@ interface IZkRelayer {
     event LeafHeld(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
     event LeafReleased(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
     event LeafKilled(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    event CheckpointConfirmed(uint64 indexed sessionId, uint64 indexed claimId, uint64 number, bytes32 blockHash);
     event SessionSettled(uint64 indexed sessionId, uint64 indexed claimId, bytes32 resultHash);
     event SessionAborted(uint64 indexed sessionId);
     event CallbackFailed(uint64 indexed sessionId);
@@ -73,7 +75,7 @@ interface IZkRelayer {
     error ClaimHeld(uint64 claimId);
     error SessionHeld(uint64 sessionId);
     error WrongLeaf(uint64 claimId, uint32 index);
-    error NoResult(uint64 sessionId);
+    error NotAnchored(uint64 sessionId, uint64 firstNumber);
     error WrongTimestamp(uint64 sessionId, uint64 timestamp);
     error WrongInboxCount(uint64 sessionId, uint64 claimed, uint256 enqueued);
     error MessageLeftOut(uint64 sessionId, uint64 index);
@@ -111,7 +113,7 @@ interface IZkRelayer {
         payable
         returns (uint64 claimId);
 
-    /// @notice Settles one session under a claim whose window is over.
+    /// @notice Settles one session under a claim whose window is over. Its range starts at block 0.
     function settle(
         uint64 claimId,
         ClaimHeader calldata header,
@@ -120,7 +122,28 @@ interface IZkRelayer {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Settles all sessions of a claim, given in the order of its leaves. Those already decided are passed over.
+    /// @notice Confirms a checkpoint (a leaf without result) whose window is over, so that later ranges can start at its last block.
+    /// @param anchor Ignored when the range starts at block 0.
+    function confirmCheckpoint(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof,
+        Anchor calldata anchor
+    ) external;
+
+    /// @notice Settles one session by a range that starts at the last block of a confirmed checkpoint.
+    function settleFromCheckpoint(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        uint32 index,
+        bytes32[] calldata proof,
+        Anchor calldata anchor
+    ) external;
+
+    /// @notice Settles all sessions of a claim, given in the order of its leaves. Those already decided, in dispute, or in need of an anchor are passed over.
     function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external;
 
     /// @notice Unlocks the claimant's bond once the window is over and nothing is held.
@@ -135,10 +158,10 @@ interface IZkRelayer {
         bytes[] calldata signatures
     ) external;
 
-    /// @notice Ends a session without result, from `deadline + abortDelay` on.
+    /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a dispute about it is open or was won less than an hour ago.
     function abort(SessionConfig calldata config, Terms calldata terms) external;
 
-    /// @notice Calls the game contract again after a failed callback, with all the gas that the caller gives.
+    /// @notice Calls the game contract again after a failed callback, with all the gas that the caller gives, at least the terms' `callbackGas`.
     /// @param result The settled result; ignored for an aborted session.
     function retryCallback(SessionConfig calldata config, bytes calldata result) external;
 
@@ -146,19 +169,19 @@ interface IZkRelayer {
     function holdLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
+        SessionConfig calldata config,
         SessionClaim calldata leaf,
         uint32 index,
         bytes32[] calldata proof
     ) external;
 
     /// @notice Ends a dispute in the claim's favour.
-    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint64 sessionId, uint32 index) external;
+    function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external;
 
     /// @notice Ends a dispute against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
     function killLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
-        uint64 sessionId,
         uint32 index,
         address[] calldata recipients,
         uint256[] calldata shares
@@ -178,6 +201,9 @@ interface IZkRelayer {
         view
         returns (address claimant, uint32 held, uint32 killed, bool released, bytes32 headerHash);
     function callbackFailed(uint64 sessionId) external view returns (bool);
+
+    /// @return True if a range of the session may start at this block.
+    function checkpointConfirmed(uint64 sessionId, uint64 number, bytes32 blockHash) external view returns (bool);
     function configHash(SessionConfig calldata config) external view returns (bytes32);
     function templateExists(bytes32 templateId) external view returns (bool);
 }

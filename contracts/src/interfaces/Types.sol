@@ -71,7 +71,7 @@ struct ClaimHeader {
     uint64 claimedAt; // L1 timestamp
 }
 
-/// @notice One session to settle. What L1 can derive (configHash, termsHash, resultHash, inboxHash) is not sent.
+/// @notice One session to settle, or a checkpoint to confirm (its result is empty). What L1 can derive (configHash, termsHash, resultHash, inboxHash) is not sent.
 struct Settlement {
     uint64 sessionId;
     uint64 openedAt;
@@ -89,4 +89,10 @@ struct Settlement {
     bytes32 lastHash;
     bytes32 blockHashesRoot;
     bytes result;
+}
+
+/// @notice Shows where a range starts that doesn't start at block 0: its first block's hash, and the proof that it is the first under the range's blockHashesRoot.
+struct Anchor {
+    bytes32 blockHash;
+    bytes32[] proof;
 }

@@ -10,9 +10,23 @@ library IsolatedCall {
 
     /// @notice Calls `target` with exactly `gasLimit` gas and copies no return data.
     /// @dev Demands that the full `gasLimit` can be passed on (EIP-150), so that nobody makes the call fail by sending little gas.
-    function tryCall(address target, uint256 gasLimit, bytes memory data) internal returns (bool success) {
+    function tryCall(address target, uint256 gasLimit, bytes memory data) internal returns (bool) {
+        _checkGas(gasLimit);
+        return _call(target, gasLimit, data);
+    }
+
+    /// @notice The same with all gas there is, which must be enough for `leastGas`.
+    function tryCallWithAtLeast(address target, uint256 leastGas, bytes memory data) internal returns (bool) {
+        _checkGas(leastGas);
+        return _call(target, gasleft(), data);
+    }
+
+    function _checkGas(uint256 gasLimit) private view {
         uint256 needed = gasLimit + gasLimit / 63 + OVERHEAD;
         if (gasleft() < needed) revert NotEnoughGas(gasleft(), needed);
+    }
+
+    function _call(address target, uint256 gasLimit, bytes memory data) private returns (bool success) {
         assembly ("memory-safe") {
             success := call(gasLimit, target, 0, add(data, 0x20), mload(data), 0, 0)
         }

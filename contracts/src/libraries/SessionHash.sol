@@ -31,6 +31,15 @@ library SessionHash {
         return keccak256(bytes.concat(keccak256(abi.encode(value))));
     }
 
+    /// @dev A block's hash as a leaf under `blockHashesRoot`; hashed twice as above.
+    function blockHashLeaf(bytes32 blockHash) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(blockHash))));
+    }
+
+    function checkpoint(uint64 sessionId, uint64 number, bytes32 blockHash) internal pure returns (bytes32) {
+        return keccak256(abi.encode(sessionId, number, blockHash));
+    }
+
     function message(uint64 chainId, uint64 index, address from, address to, uint64 gasLimit, bytes calldata data)
         internal
         pure

@@ -70,8 +70,14 @@ contract ExclaveSession is IExclaveSession {
     /// @inheritdoc IExclaveSession
     function stop() external {
         if (sessionId == 0) revert NotInitialised();
+        if (resultHash != 0) revert AlreadyEnded();
         if (block.timestamp < deadline) revert BeforeDeadline(deadline);
-        _end(IExclaveSessionGame(game).exclaveOutcomeIfStopped());
+        try IExclaveSessionGame(game).exclaveOutcomeIfStopped() returns (bytes memory result) {
+            _end(result);
+        } catch (bytes memory reason) {
+            // The session stays as it is: it may still end by play, or by an abort on L1.
+            revert OutcomeReverted(reason);
+        }
     }
 
     /// @dev keccak256 of any result is non-zero, an empty one's too, so that slot 0 tells ended from running.
