@@ -6,7 +6,7 @@ Everything that must survive a crash is written through one `Store`. Its reposit
 
     with store.transaction() as connection:
         batch_id = store.batches.create(batch, connection=connection)
-        intents.insert(intent, connection=connection)      # both or neither
+        store.intents.insert(intent, chain_id, sender, connection=connection)      # both or neither
 
 The store is synchronous and safe to use from many threads. In asyncio code run it in a thread (`asyncio.to_thread`),
 a whole transaction in one call.
@@ -32,6 +32,7 @@ from exclave.store.claims import Batches, Claims
 from exclave.store.errors import DatabaseTooOld, StoreError, StoreTransientError, StoreUnavailable, translate
 from exclave.store.following import Following
 from exclave.store.inbox import Inbox
+from exclave.store.intents import IntentRepository
 from exclave.store.jobs import Jobs
 from exclave.store.leases import Leases
 from exclave.store.sessions import Sessions, Templates
@@ -107,6 +108,7 @@ class Store:
         self.claims = Claims(self)
         self.batches = Batches(self)
         self.jobs = Jobs(self)
+        self.intents = IntentRepository(self)
 
     # life
 
