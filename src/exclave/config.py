@@ -354,6 +354,9 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
     if path is not None:
         values, lines = _read(path)
     sources = _overlay(values, environment)
+    for section, field in Config.model_fields.items():
+        if not field.is_required():
+            values.setdefault(section, {})  # so that its relative paths are the file's too
     base = Path.cwd() if path is None else path.resolve().parent
     try:
         return Config.model_validate(values, context={"base": base})
@@ -362,7 +365,7 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
         for detail in error.errors(include_input=False, include_url=False):
             location = tuple(str(part) for part in detail["loc"])
             key = ".".join(location)
-            where = sources.get(location[:2]) or _where(path, lines, location)
+            where = sources.get(location[:2]) or _where(path, lines, location, sources)
             problems.append(Problem(where, key, _advice(detail["type"], detail["msg"], location)))
         raise ConfigError(problems) from None  # the cause would show the values
 
@@ -396,7 +399,16 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     return found
 
 
-def _where(path: Path | None, lines: Mapping[tuple[str, ...], int], location: tuple[str, ...]) -> str:
+def _where(
+    path: Path | None,
+    lines: Mapping[tuple[str, ...], int],
+    location: tuple[str, ...],
+    sources: Mapping[tuple[str, ...], str],
+) -> str:
+    if location[:1] not in lines:
+        for (section, _), variable in sources.items():
+            if section == location[0]:
+                return variable
     if path is None:
         return "configuration"
     for length in range(len(location), 0, -1):

@@ -1,0 +1,57 @@
+"""The `exclave` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from exclave import __version__
+from exclave.cli import claim, config, doctor, node, session, template
+from exclave.cli.output import fail
+from exclave.cli.rpc import RpcFailure
+from exclave.config import ConfigError
+from exclave.store import StoreError
+
+app = typer.Typer(
+    name="exclave",
+    help="An off-chain zk-coprocessor for Ethereum, made for fully on-chain games.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("node")(node.node)
+app.command("doctor")(doctor.doctor)
+app.add_typer(template.app, name="template")
+app.add_typer(session.app, name="session")
+app.add_typer(claim.app, name="claim")
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"exclave {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The program: expected failures end with a message and exit code 1, interrupts with 130."""
+    try:
+        app()
+    except ConfigError as error:
+        fail("the configuration can't be used:\n" + "\n".join(f"  {problem}" for problem in error.problems))
+    except (StoreError, RpcFailure) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
