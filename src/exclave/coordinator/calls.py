@@ -42,6 +42,7 @@ _SIGNATURES = {
     "sessionStatus": ("uint64",),
     "bondAccount": ("address",),
     "claimRecord": ("uint64",),
+    "chainIdBase": (),
 }
 
 SELECTORS = {name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in _SIGNATURES.items()}
@@ -78,6 +79,11 @@ class ZkRelayerReader:
     def __init__(self, l1: L1Client, zk_relayer: bytes) -> None:
         self._l1 = l1
         self._zk_relayer = zk_relayer
+
+    async def chain_id_base(self) -> int:
+        """`chainIdBase`, which is what tells a ZkRelayer from another contract."""
+        (base,) = await self._read("chainIdBase", ["uint64"])
+        return int(base)
 
     async def session_status(self, session_id: int) -> L1SessionStatus:
         """The session's state on L1."""

@@ -1,0 +1,1 @@
+"""The node: composition and lifecycle (`exclave.node.node.run_node`)."""

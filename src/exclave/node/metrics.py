@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+import http.server
+import threading
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from exclave import _engine
 
 ACKNOWLEDGED_BLOCKS = Counter("exclave_blocks", "Session blocks made durable")
 SESSIONS_IN_MEMORY = Gauge("exclave_sessions_in_memory", "Sessions that this process holds")
@@ -24,3 +31,31 @@ SETTLEMENTS_SENT = Counter("exclave_settlements", "Settlements recorded for send
 SESSIONS_STOPPED = Counter("exclave_sessions_stopped", "Sessions stopped after their deadline")
 
 TASK_RESTARTS = Counter("exclave_task_restarts", "Background tasks that failed and were restarted", ["task"])
+
+
+def serve_metrics(host: str, port: int) -> Callable[[], None]:
+    """Serve what is counted here and in the engine at `/metrics`; returns what stops it. Raises `OSError`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.partition("?")[0] != "/metrics":
+                self.send_error(404, "metrics are at /metrics")
+                return
+            body = generate_latest() + _engine.metrics_text().encode()
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE_LATEST)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Scrapes are not news."""
+
+    server = http.server.ThreadingHTTPServer((host, port), Handler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop

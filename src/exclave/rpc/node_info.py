@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from exclave.l1 import L1Client
+from exclave.l1 import EthTxManager, L1Client
+from exclave.node.sessions import SessionHost
 from exclave.protocol import DataMode, Terms, chain_id_base
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
+from exclave.relayer.relayer import FOLLOWER, Relayer
 from exclave.rpc.registry import Registry
 from exclave.rpc.sessions import TermsAnswer
 from exclave.rpc.values import Address, Answer, Quantity
@@ -63,11 +64,20 @@ class L1Health(Answer):
     endpoints: list[EndpointAnswer]
 
 
+class AlertAnswer(Answer):
+    """What a person should look at in the L1 transactions; `key` names the one it is about, null for all."""
+
+    kind: str
+    key: str | None
+    message: str
+
+
 class Health(Answer):
-    """`status` is "ok", or "degraded" while L1 can't be followed; sessions are played in either case."""
+    """`status` is "ok", or "degraded" when L1 or its transactions need a look; sessions are played in either case."""
 
     status: str
     l1: L1Health
+    alerts: list[AlertAnswer]
     sessions_in_memory: Quantity
     jobs: dict[str, int]
 
@@ -80,16 +90,16 @@ class NodeMethods:
         identity: Identity,
         store: Store,
         l1: L1Client,
-        l1_head: Callable[[], int | None],
-        followed: Callable[[], int | None],
-        sessions_in_memory: Callable[[], int],
+        relayer: Relayer,
+        manager: EthTxManager,
+        host: SessionHost,
     ) -> None:
         self._identity = identity
         self._store = store
         self._l1 = l1
-        self._l1_head = l1_head
-        self._followed = followed
-        self._sessions_in_memory = sessions_in_memory
+        self._relayer = relayer
+        self._manager = manager
+        self._host = host
 
     def register(self, registry: Registry) -> None:
         registry.register("zkcop_nodeInfo", self.node_info)
@@ -115,10 +125,20 @@ class NodeMethods:
         endpoints = [
             EndpointAnswer(name=entry.name, healthy=entry.usable, problem=entry.reason) for entry in self._l1.health()
         ]
+        alerts = [
+            AlertAnswer(kind=alert.kind.value, key=alert.key, message=alert.message) for alert in self._manager.alerts()
+        ]
+        head, cursor = self._relayer.head, self._store.following.cursor(FOLLOWER)
+        following = head is not None and any(entry.healthy for entry in endpoints)
         return Health(
-            status="ok" if any(entry.healthy for entry in endpoints) and self._l1_head() is not None else "degraded",
-            l1=L1Health(head=self._l1_head(), followed=self._followed(), endpoints=endpoints),
-            sessions_in_memory=self._sessions_in_memory(),
+            status="ok" if following and not alerts else "degraded",
+            l1=L1Health(
+                head=head.number if head else None,
+                followed=cursor.number if cursor else None,
+                endpoints=endpoints,
+            ),
+            alerts=alerts,
+            sessions_in_memory=len(self._host.in_memory),
             jobs={state.value: count for state, count in self._store.jobs.counts().items()},
         )
 
