@@ -1,0 +1,57 @@
+"""The state-transition function against the execution specifications: the same headers and receipts, byte for byte, from the same transactions.
+
+A header has the roots of state, transactions and receipts, the bloom and the gas used. `execute_blocks` also runs each block on its witness.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from conformance.osaka_programs import blocks, genesis_accounts
+from conformance.osaka_specification import Specification, TransactionRequest
+
+from exclave import _engine
+from exclave.protocol import GenesisAccount, TemplateAccount, encode_template
+
+CHAIN_ID = (0x5A5A << 32) + 1
+SEED = bytes(range(32))
+TIMESTAMP = 1_700_000_000
+
+unhurried = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)  # fmt: skip
+
+
+def compare(accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]) -> int:
+    """Executes the blocks twice; the number of valid transactions."""
+    specification = Specification(accounts, CHAIN_ID, SEED, TIMESTAMP)
+    times = range(TIMESTAMP, TIMESTAMP + len(sequence))
+    expected = [specification.execute(time, requests) for time, requests in zip(times, sequence, strict=True)]
+    template = encode_template(TemplateAccount.from_account(account) for account in accounts)
+    executed = _engine.execute_blocks(
+        template, CHAIN_ID, SEED, TIMESTAMP,
+        [(time, block.transactions) for time, block in zip(times, expected, strict=True)],
+    )  # fmt: skip
+    for block, (header, errors, receipts) in zip(expected, executed, strict=True):
+        note(f"specification: {block.reasons}\nexecuted: {errors}")
+        assert [error is None for error in errors] == block.is_valid
+        assert [receipt.hex() for receipt in receipts] == [receipt.hex() for receipt in block.receipts]
+        assert (header and header.hex()) == (block.header and block.header.hex())
+    return sum(sum(block.is_valid) for block in expected)
+
+
+@settings(unhurried, max_examples=150)
+@given(genesis_accounts(), blocks)
+def test_blocks_are_the_specifications(accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]) -> None:
+    compare(accounts, sequence)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@settings(unhurried, max_examples=5_000, derandomize=False)
+@given(genesis_accounts(), blocks)
+def test_many_blocks_are_the_specifications(
+    accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]
+) -> None:
+    compare(accounts, sequence)
