@@ -310,12 +310,14 @@ impl Engine {
 
     /// The session, woken through the host if it isn't in memory. Concurrent callers share one wake.
     pub async fn session(self: &Arc<Self>, id: u64) -> Result<Arc<Session>, SessionError> {
-        if let Some(session) = self.active(id).await? {
-            return Ok(session);
-        }
-        let mut outcome = match self.join_wake(id)? {
-            Some(outcome) => outcome,
-            None => return self.active(id).await?.ok_or(SessionError::Unknown(id)),
+        let mut outcome = loop {
+            if let Some(session) = self.active(id).await? {
+                return Ok(session);
+            }
+            // None: it came into memory just now.
+            if let Some(outcome) = self.join_wake(id)? {
+                break outcome;
+            }
         };
         let woken = outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         match woken {

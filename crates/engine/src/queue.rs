@@ -19,6 +19,8 @@ pub(crate) struct Pending {
     pub waiter: Waiter,
     /// Since when it may have been waiting for its predecessors.
     pub since: Instant,
+    /// While it is taken: the nonce after those of its sender that were taken before it.
+    pub taken_before: Option<u64>,
 }
 
 impl Pending {
@@ -135,7 +137,7 @@ impl Queue {
                 continue;
             }
             let queued = self.senders.get_mut(&sender)?;
-            let (nonce, pending) = queued.pop_first()?;
+            let (nonce, mut pending) = queued.pop_first()?;
             if queued.is_empty() {
                 self.senders.remove(&sender);
             } else {
@@ -143,7 +145,7 @@ impl Queue {
             }
             self.count -= 1;
             self.bytes -= pending.transaction.raw.len();
-            self.taken.insert(sender, nonce + 1);
+            pending.taken_before = self.taken.insert(sender, nonce + 1);
             return Some(pending);
         }
         None
@@ -152,7 +154,7 @@ impl Queue {
     /// Undoes `take` for a transaction that can't be executed yet; it keeps its sender's turn.
     pub fn put_back(&mut self, pending: Pending) {
         let sender = pending.transaction.sender;
-        self.release(&sender, pending.nonce);
+        self.release(&pending);
         let queued = self.senders.entry(sender).or_default();
         if queued.is_empty() {
             self.turns.push_front(sender);
@@ -168,15 +170,20 @@ impl Queue {
     /// Undoes `take` for a transaction that is refused. Those after it wait for another one from now on; true if there are any.
     pub fn reject(&mut self, pending: &Pending, now: Instant) -> bool {
         let sender = pending.transaction.sender;
-        self.release(&sender, pending.nonce);
+        self.release(pending);
         self.hashes.remove(&pending.transaction.hash);
         self.restart_wait(&sender, now)
     }
 
-    fn release(&mut self, sender: &Address, nonce: u64) {
-        // Earlier ones of the sender may be in the block that is being built; then what they took stays.
-        if self.taken.get(sender) == Some(&(nonce + 1)) {
-            self.taken.insert(*sender, nonce);
+    fn release(&mut self, pending: &Pending) {
+        let sender = pending.transaction.sender;
+        // Earlier ones of the sender may be in the block that is being built; then what they took stays. Its own nonce says
+        // nothing: there may be a gap before it.
+        if self.taken.get(&sender) == Some(&(pending.nonce + 1)) {
+            match pending.taken_before {
+                Some(next) => self.taken.insert(sender, next),
+                None => self.taken.remove(&sender),
+            };
         }
     }
 

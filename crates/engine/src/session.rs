@@ -128,7 +128,7 @@ impl Session {
             return Err(SubmitError::SenderQueueFull { limit: limits.sender_queue });
         }
         let gap = nonce > queue.pending_nonce(&sender, committed);
-        let pending = Pending { transaction, nonce, waiter, since: Instant::now() };
+        let pending = Pending { transaction, nonce, waiter, since: Instant::now(), taken_before: None };
         if queue.insert(pending).is_err() {
             return Err(SubmitError::NonceQueued { nonce });
         }
