@@ -55,6 +55,8 @@ def deploying(runtime: bytes) -> bytes:
     return write_memory(runtime) + push(len(runtime)) + push(0) + b"\xf3"
 
 
+# KECCAK256 of 10,000 bytes: uses gas up faster than the specification uses time.
+BURN = push(10_000) + push(0) + b"\x20\x50"
 SELF_DESTRUCTING = b"\x33\xff"
 COUNTING = push(0) + b"\x54" + push(1) + b"\x01" + store_top(0) + b"\x00"
 INIT_CODES = [
@@ -74,7 +76,7 @@ INIT_CODES = [
     deploying(b"\xef\x01\x00"),
     push(0x6001) + push(0) + b"\xf3",
     push(0x6000) + push(0) + b"\xf3",
-    b"\x5b" + push(0) + b"\x56",
+    b"\x5b" + BURN + push(0) + b"\x56",
     # Creates in its turn.
     write_memory(b"\x33\xff") + push(2) + push(0) + push(0) + b"\xf0" + store_top(1) + deploying(COUNTING),
 ]
@@ -127,6 +129,7 @@ slots = st.integers(0, 5)
 small_values = st.sampled_from([0, 0, 1, 2, 3, 2**255 + 7])
 numbers = st.sampled_from([0, 1, 2, 3, 31, 32, 255, 256, 2**31, 2**64, 2**128 + 1, 2**255, 2**256 - 2, 2**256 - 1])
 addresses = st.sampled_from(ADDRESSES)
+targets = st.one_of(st.sampled_from(CONTRACTS), st.sampled_from(CONTRACTS), addresses)
 gas_amounts = st.sampled_from([0, 100, 2300, 5000, 30_000, 200_000, 2**40])
 
 
@@ -258,14 +261,14 @@ def ending(draw: st.DrawFn) -> bytes:
         case 7:
             return draw(st.sampled_from([b"\xfe", b"\x0c", b"\x50", push(1) + b"\x56"]))
         case 8:
-            # PC; JUMPDEST; DUP1; PUSH1 1; ADD; JUMP: back to the JUMPDEST until gas is used up.
-            return b"\x58\x5b\x80" + push(1) + b"\x01\x56"
+            # PC; JUMPDEST; ...; DUP1; PUSH1 1; ADD; JUMP: back to the JUMPDEST until gas is used up.
+            return b"\x58\x5b" + BURN + b"\x80" + push(1) + b"\x01\x56"
         case _:
             return b"\x30\xff"
 
 
 piece = st.one_of(storage(), storage(), call(), call(), create(), look_up(), log(), memory(), arithmetic(), call_precompile())
-segment = st.tuples(st.lists(piece, min_size=1, max_size=4), ending()).map(lambda parts: b"".join(parts[0]) + parts[1])
+segment = st.tuples(st.lists(piece, min_size=2, max_size=6), ending()).map(lambda parts: b"".join(parts[0]) + parts[1])
 
 
 def dispatching(segments: list[bytes]) -> bytes:
@@ -289,7 +292,7 @@ def genesis_accounts(draw: st.DrawFn) -> list[GenesisAccount]:
     )
     accounts[4] = GenesisAccount(address=KEYS[4].address, nonce=2, balance=ETHER, storage={1: 5, 2: 6})
     for contract in CONTRACTS:
-        segments = draw(st.lists(segment, min_size=3, max_size=4))
+        segments = draw(st.lists(segment, min_size=4, max_size=5))
         storage = draw(st.dictionaries(slots, st.sampled_from([1, 2, 2**200]), max_size=4))
         balance = draw(st.sampled_from([0, 5, ETHER]))
         accounts.append(
@@ -313,7 +316,7 @@ ODDITIES: list[dict[str, object]] = [
     {"fault": "large s"},
     {"value": 11 * ETHER},
     {"gas": 16_777_217},
-    {"gas": 16_777_216},
+    {"gas": 16_777_216, "to": NOBODY},
     {"gas": 20_999},
     {"gas": 21_000},
     {"gas": 21_032},
@@ -323,8 +326,8 @@ ODDITIES: list[dict[str, object]] = [
     {"price": 0, "priority": 0, "gas": 0},
     {"data": b"\x01" * 600, "gas": 40_000},
     {"data": b"\x01" * 600, "gas": 45_000},
-    {"data": b"\x00" * 49_152, "gas": 2_500_000},
-    {"data": b"\x00" * 49_153, "gas": 2_500_000},
+    {"to": b"", "data": b"\x00" * 49_152, "gas": 2_500_000},
+    {"to": b"", "data": b"\x00" * 49_153, "gas": 2_500_000},
     {"sender": PAUPER},
     {"sender": PAUPER, "value": 1},
     {"delegations": ()},
@@ -350,14 +353,15 @@ def transactions(draw: st.DrawFn) -> TransactionRequest:
     fields: dict[str, object] = {
         "sender": draw(st.sampled_from(KEYS)),
         "kind": kind,
-        "gas": draw(st.sampled_from([1_000_000, 1_000_000, 300_000, 100_000, 60_000])),
+        # The specification executes about a million gas in a second.
+        "gas": draw(st.sampled_from([400_000, 200_000, 200_000, 100_000, 60_000])),
         "value": draw(st.sampled_from([0, 0, 0, 1, 1000])),
     }
     if kind != 4 and draw(st.integers(0, 5)) == 0:
         fields |= {"to": b"", "data": draw(st.sampled_from(INIT_CODES))}
     else:
         trailing = draw(st.sampled_from([b"", b"", b"\x00" * 70, b"\x01" * 70]))
-        fields |= {"to": draw(addresses), "data": draw(st.integers(0, 4)).to_bytes(32, "big") + trailing}
+        fields |= {"to": draw(targets), "data": draw(st.integers(0, 4)).to_bytes(32, "big") + trailing}
     price = draw(st.sampled_from([0, 0, 0, 1, 10**9]))
     fields |= {"price": price, "priority": draw(st.sampled_from([0, price]))}
     if kind:
@@ -371,4 +375,4 @@ def transactions(draw: st.DrawFn) -> TransactionRequest:
     return TransactionRequest(**fields)  # type: ignore[arg-type]
 
 
-blocks = st.lists(st.lists(transactions(), min_size=4, max_size=10), min_size=1, max_size=3)
+blocks = st.lists(st.lists(transactions(), min_size=6, max_size=12), min_size=2, max_size=3)

@@ -41,7 +41,7 @@ def compare(accounts: list[GenesisAccount], sequence: list[list[TransactionReque
     return sum(sum(block.is_valid) for block in expected)
 
 
-@settings(unhurried, max_examples=150)
+@settings(unhurried, max_examples=120)
 @given(genesis_accounts(), blocks)
 def test_blocks_are_the_specifications(accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]) -> None:
     compare(accounts, sequence)
