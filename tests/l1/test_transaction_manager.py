@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+import pytest
 from l1.bench import Bench
+from l1.counter import INCREMENT, ONLY_FIRST, REVERT, error_string
+from support.anvil import ETHER, account
 
-from exclave.l1 import IntentState
+from exclave.l1 import AlertKind, IntentState
+from exclave.l1.intents import IntentConflict, IntentRefused, UnknownIntent
 
 MakeBench = Callable[..., Bench]
 
@@ -32,4 +37,342 @@ async def test_confirms_after_the_confirmations(bench: MakeBench) -> None:
     assert int(receipt["blockNumber"], 16) == record.block_number
     assert int(receipt["gasUsed"], 16) == record.gas_used
     assert int(receipt["effectiveGasPrice"], 16) == record.effective_gas_price
+    assert b.counter.value() == 1
+
+
+async def test_submit_is_idempotent_by_key(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    first = await manager.submit(b.intent())
+    assert await manager.submit(b.intent()) == first
+    await b.settle(manager)
+    again = await manager.submit(b.intent())
+    assert again.state is IntentState.CONFIRMED
+    await manager.step()
+    assert b.counter.value() == 1
+    for other in (b.intent(data=INCREMENT * 2), b.intent(value=1), b.intent(to=bytes(20)), b.intent(to=None)):
+        with pytest.raises(IntentConflict):
+            await manager.submit(other)
+
+
+async def test_refuses_what_no_transaction_can_carry(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    for fields in (
+        {"data": bytes(131_072)},
+        {"blobs": (bytes(131_072),) * 7},
+        {"blobs": (bytes(131_071),)},
+        {"blobs": (bytes(131_072),), "to": None},
+        {"gas_limit": 16_777_217},
+        {"gas_limit": 20_999},
+    ):
+        with pytest.raises(IntentRefused):
+            await manager.submit(b.intent(**fields))
+    with pytest.raises(IntentRefused):
+        b.intent(key="")
+    with pytest.raises(UnknownIntent):
+        await manager.status("count")
+
+
+async def test_runs_by_itself_and_tells_who_waits(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    seen: list[IntentState] = []
+    manager.add_listener(lambda record: seen.append(record.state))
+    running = asyncio.create_task(manager.run())
+    await manager.submit(b.intent())
+    waiting = asyncio.create_task(manager.wait("count", 60))
+    while not waiting.done():
+        b.node.mine()
+        await asyncio.sleep(0.05)
+    assert (await waiting).state is IntentState.CONFIRMED
+    assert (await manager.wait("count")).state is IntentState.CONFIRMED  # known already
+    assert list(dict.fromkeys(seen)) == [IntentState.SENT, IntentState.MINED, IntentState.CONFIRMED]
+    with pytest.raises(UnknownIntent):
+        await manager.wait("other")
+    await manager.submit(b.intent("never mined"))
+    with pytest.raises(TimeoutError):
+        await manager.wait("never mined", 0.2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_sends_in_order_and_not_too_many_at_once(bench: MakeBench) -> None:
+    b = bench(settings={"max_in_flight": 3})
+    manager = await b.manager()
+    for i in range(8):
+        await manager.submit(b.intent(f"count {i}"))
+    await manager.step()
+    await manager.step()
+    records = [await manager.status(f"count {i}") for i in range(8)]
+    assert [record.nonce for record in records] == [0, 1, 2, None, None, None, None, None]
+    for i in range(8):
+        assert (await b.settle(manager, f"count {i}")).nonce == i
+    assert b.counter.value() == 8
+
+
+async def test_creates_contracts_and_moves_value(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    other = account(7).address
+    before = b.node.balance(other)
+    await manager.submit(b.intent("create", to=None, data=bytes.fromhex("5f5ff3")))
+    await manager.submit(b.intent("pay", to=bytes.fromhex(other[2:]), data=b"", value=123))
+    assert (await b.settle(manager, "create")).state is IntentState.CONFIRMED
+    assert (await b.settle(manager, "pay")).state is IntentState.CONFIRMED
+    assert b.node.balance(other) == before + 123
+
+
+async def test_what_would_revert_fails_before_it_costs_gas(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    for key, gas_limit in (("estimated", None), ("given", 100_000)):
+        await manager.submit(b.intent(key, data=REVERT + error_string("too late"), gas_limit=gas_limit))
+        await manager.step()
+        record = await manager.status(key)
+        assert (record.state, record.reason) == (IntentState.FAILED, "would revert: too late")
+        assert record.revert_data == error_string("too late")
+        assert record.attempts == ()
+    assert b.node.nonce(b.sender, "pending") == 0
+
+
+async def test_a_revert_on_l1_is_a_failure_with_its_reason(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent(data=REVERT + error_string("too late"), gas_limit=100_000, preflight=False))
+    record = await b.settle(manager)
+    assert (record.state, record.reason) == (IntentState.FAILED, "too late")
+    assert record.transaction_hash is not None
+    assert b.counter.value() == 0
+
+
+async def test_what_depends_on_a_transaction_on_its_way_waits_for_it(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    # Reverts as long as the counter, which isn't zero yet, has not been set back: here it simply never works, but it
+    # must not be judged while another transaction may still change the outcome.
+    await manager.submit(b.intent("first"))
+    await manager.submit(b.intent("second", data=REVERT))
+    await manager.step()
+    await manager.step()
+    assert (await manager.status("second")).state is IntentState.QUEUED
+    b.node.mine()
+    await manager.step()
+    assert (await manager.status("second")).state is IntentState.FAILED
+
+
+async def test_an_effect_that_somebody_else_had_counts(bench: MakeBench) -> None:
+    b = bench()
+    done = False
+
+    async def check(_record: object) -> bool:
+        return done
+
+    manager = await b.manager(checks={"settle": check})
+    await manager.submit(b.intent("raced", data=ONLY_FIRST, kind="settle", gas_limit=100_000))
+    await manager.step()  # sent, and now somebody else is first
+    done = True
+    other = account(5).address
+    b.node.rpc(
+        "eth_sendTransaction",
+        {
+            "from": other,
+            "to": "0x" + b.counter.address.hex(),
+            "data": "0xfe",
+            "gas": hex(100_000),
+            "maxPriorityFeePerGas": hex(10**12),
+            "maxFeePerGas": hex(10**13),
+        },
+    )
+    record = await b.settle(manager, "raced")
+    assert record.state is IntentState.CONFIRMED
+    assert record.reason == "somebody else had the effect"
+    # and one that is done before it is ever signed
+    await manager.submit(b.intent("late", data=ONLY_FIRST, kind="settle"))
+    await manager.step()
+    record = await manager.status("late")
+    assert (record.state, record.transaction_hash, record.attempts) == (IntentState.CONFIRMED, None, ())
+    assert b.counter.value() == 1
+
+
+async def test_more_gas_than_a_transaction_may_have_is_a_failure(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    # An endless loop as creation code: no amount of gas is enough.
+    await manager.submit(b.intent(to=None, data=bytes.fromhex("5b5f56")))
+    await manager.step()
+    record = await manager.status("count")
+    assert record.state is IntentState.FAILED
+    assert record.attempts == ()
+
+
+async def test_out_of_time_before_it_is_signed(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent(not_after=int(b.clock.seconds) - 1))
+    await manager.step()
+    record = await manager.status("count")
+    assert (record.state, record.attempts) == (IntentState.ABANDONED, ())
+
+
+async def test_out_of_time_on_its_way_is_taken_back_for_sure(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent(not_after=int(b.clock.seconds) + 10))
+    await manager.step()
+    b.clock.seconds += 11
+    await manager.step()
+    record = await manager.status("count")
+    assert record.state is IntentState.SENT  # not before it is certain
+    assert record.cancelling
+    record = await b.settle(manager)
+    assert record.state is IntentState.ABANDONED
+    assert b.counter.value() == 0
+    assert b.node.nonce(b.sender) == 1
+
+
+async def test_out_of_time_but_mined_all_the_same_counts(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent(not_after=int(b.clock.seconds) + 10))
+    await manager.step()
+    effect = (await manager.status("count")).attempts[0]
+    b.clock.seconds += 11
+    await manager.step()
+    cancel = (await manager.status("count")).attempts[-1]
+    b.node.drop("0x" + cancel.hash.hex())
+    b.node.rpc("eth_sendRawTransaction", "0x" + effect.raw.hex())
+    b.node.mine()
+    record = await b.settle(manager)
+    assert (record.state, record.transaction_hash) == (IntentState.CONFIRMED, effect.hash)
+    assert b.counter.value() == 1
+
+
+async def test_insufficient_funds_wait_and_alert(bench: MakeBench) -> None:
+    b = bench()
+    alerts = []
+    b.node.set_balance(b.sender, 10**12)
+    manager = await b.manager(on_alert=alerts.append)
+    await manager.submit(b.intent())
+    await manager.step()
+    await manager.step()
+    assert (await manager.status("count")).attempts == ()
+    assert [alert.kind for alert in alerts] == [AlertKind.INSUFFICIENT_FUNDS]  # once, not at each step
+    b.node.set_balance(b.sender, ETHER)
+    record = await b.settle(manager)
+    assert record.state is IntentState.CONFIRMED
+    assert manager.alerts() == []
+
+
+async def test_funds_that_vanish_after_signing_wait_too(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent())
+    await manager.step()
+    sent = (await manager.status("count")).attempts[0]
+    b.node.drop("0x" + sent.hash.hex())
+    b.node.set_balance(b.sender, 0)
+    await manager.step()
+    assert [alert.kind for alert in manager.alerts()] == [AlertKind.INSUFFICIENT_FUNDS]
+    b.node.set_balance(b.sender, ETHER)
+    record = await b.settle(manager)
+    assert (record.state, record.transaction_hash) == (IntentState.CONFIRMED, sent.hash)
+    assert b.counter.value() == 1
+
+
+async def test_a_transaction_that_fell_out_of_the_pool_is_sent_again(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    for i in range(3):
+        await manager.submit(b.intent(f"count {i}"))
+    await manager.step()
+    lost = (await manager.status("count 0")).attempts[0]
+    b.node.drop("0x" + lost.hash.hex())  # a gap: the two others are stuck behind it
+    b.node.mine()
+    assert b.counter.value() == 0
+    await manager.step()
+    for i in range(3):
+        assert (await b.settle(manager, f"count {i}")).state is IntentState.CONFIRMED
+    assert (await manager.status("count 0")).transaction_hash == lost.hash
+    assert b.counter.value() == 3
+
+
+async def test_stuck_transactions_are_replaced_by_dearer_ones(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent())
+    await manager.step()
+    first = (await manager.status("count")).attempts[0]
+    await manager.step()
+    assert len((await manager.status("count")).attempts) == 1  # there is time
+    b.clock.seconds += 36
+    await manager.step()
+    second = (await manager.status("count")).attempts[1]
+    assert second.nonce == first.nonce
+    assert second.fees.max_fee_per_gas * 1000 >= first.fees.max_fee_per_gas * 1125
+    assert second.fees.max_priority_fee_per_gas * 1000 >= first.fees.max_priority_fee_per_gas * 1125
+    assert b.node.rpc("eth_getTransactionByHash", "0x" + first.hash.hex()) is None  # the pool took the second
+    record = await b.settle(manager)
+    assert record.transaction_hash == second.hash
+    assert b.counter.value() == 1
+
+
+async def test_survives_a_fee_spike(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent())
+    await manager.step()
+    b.node.set_next_base_fee(100 * 10**9)
+    b.node.mine()
+    assert b.counter.value() == 0  # not for that price
+    for _ in range(3):
+        b.node.set_next_base_fee(100 * 10**9)
+        b.clock.seconds += 40
+        await manager.step()
+        b.node.mine()
+    record = await b.settle(manager)
+    assert record.state is IntentState.CONFIRMED
+    assert record.effective_gas_price >= 100 * 10**9
+    assert b.counter.value() == 1
+
+
+async def test_caps_on_fees_hold_and_alert(bench: MakeBench) -> None:
+    b = bench(fees={"max_fee_per_gas": 5 * 10**9})
+    manager = await b.manager()
+    b.node.set_next_base_fee(50 * 10**9)
+    b.node.mine()
+    await manager.submit(b.intent())
+    await manager.step()
+    assert (await manager.status("count")).attempts == ()
+    assert [alert.kind for alert in manager.alerts()] == [AlertKind.FEE_CAP]
+    b.node.set_next_base_fee(10**9)
+    b.node.mine()
+    b.node.set_next_base_fee(10**9)
+    await manager.step()
+    for _ in range(40):  # replaced until the cap is met, not beyond
+        b.clock.seconds += 40
+        await manager.step()
+    record = await manager.status("count")
+    assert max(attempt.fees.max_fee_per_gas for attempt in record.attempts) <= 5 * 10**9
+    assert AlertKind.FEE_CAP in [alert.kind for alert in manager.alerts()]
+    record = await b.settle(manager)
+    assert record.state is IntentState.CONFIRMED
+    assert manager.alerts() == []
+    assert b.counter.value() == 1
+
+
+async def test_what_no_node_takes_fails_and_blocks_nobody(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    # More gas than a block has: the caller insists on it, and the nonce is given before the node says no.
+    b.node.rpc("evm_setBlockGasLimit", hex(2_000_000))
+    b.node.mine()
+    await manager.submit(b.intent("bad", gas_limit=3_000_000, preflight=False))
+    await manager.submit(b.intent("good"))
+    good = await b.settle(manager, "good")
+    bad = await b.settle(manager, "bad")
+    assert good.state is IntentState.CONFIRMED
+    assert bad.state is IntentState.FAILED
+    assert "no node takes it" in (bad.reason or "")
     assert b.counter.value() == 1

@@ -24,6 +24,7 @@ import structlog
 from exclave.l1 import blobs as blob_data
 from exclave.l1.client import AccountState, CallRequest, L1Client
 from exclave.l1.errors import (
+    FAILOVER,
     BlobFeeCapTooLow,
     BlobLimits,
     BlobPoolReserved,
@@ -628,6 +629,18 @@ class EthTxManager:
             self._refused.pop(attempt.hash, None)  # mined meanwhile, by us or another: the next step finds out
         except InsufficientFunds as error:
             self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(str(error)))
+        except ReplacementUnderpriced as error:
+            others = [other.hash for other in record.current_attempts if other.hash != attempt.hash]
+            if any(await self._client.known_transactions(others)):
+                self._refused[attempt.hash] = error
+            else:
+                # No bidding war with whoever it is: it is replaced only when it stays stuck.
+                self._alert(
+                    AlertKind.KEY_USED_ELSEWHERE,
+                    record.key,
+                    f"another process uses the key of {to_hex(self.address)}: its transaction has the nonce "
+                    f"{attempt.nonce} in L1's pool",
+                )
         except (*_UNSENDABLE, *_PAYS_TOO_LITTLE) as error:
             self._refused[attempt.hash] = error
             log.info("L1 refused a transaction", intent=record.key, error=type(error).__name__, reason=str(error))
@@ -676,6 +689,14 @@ class EthTxManager:
         except InsufficientFunds as error:
             self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(str(error)))
             return False
+        except _UNSENDABLE as error:
+            await self._move(record, IntentState.FAILED, reason=f"no node takes it: {error.message}")
+            return True
+        except FAILOVER:
+            raise  # all endpoints are at fault, not the intent
+        except NodeError as error:
+            self._alert(AlertKind.NOT_ACCEPTED, record.key, f"L1 nodes can't try the transaction: {error}")
+            return True
         if gas_limit > MAX_TRANSACTION_GAS:
             await self._move(
                 record,
