@@ -1,6 +1,7 @@
 """`kill -9` of a node at random moments of play, claim and settlement.
 
-INVARIANT I6: no acknowledged transaction is lost, none is executed twice. INVARIANT I7: each intent toward L1 takes effect once.
+INVARIANT I6: no acknowledged transaction is lost, none is executed twice.
+INVARIANT I7: each intent toward L1 takes effect once.
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from exclave.store import Store, Template
 from support.anvil import account
 from support.world import OPERATOR_KEY, World
-
-from exclave.store import Store, Template
 
 SIGNER = 8
 """Index of the anvil account that pays for the node's L1 transactions."""
@@ -95,8 +94,9 @@ class NodeProcess:
     def start(self, *, wait: bool = True) -> None:
         self.starts += 1
         with self.log_path.open("ab") as log:
+            program = "from exclave.cli import main; main()"
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from exclave.cli import main; main()", "node", "--config", str(self.config_path)],
+                [sys.executable, "-c", program, "node", "--config", str(self.config_path)],
                 stdout=log,
                 stderr=log,
                 env=self._environment,
@@ -135,7 +135,8 @@ class NodeProcess:
             self.kill()
 
     def log_tail(self, lines: int = 30) -> str:
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:]) if self.log_path.exists() else ""
+        text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
 
     def call(self, method: str, *params: Any, session: int | None = None, timeout: float = 10) -> Any:
         """A JSON-RPC call. Raises `RpcError`, or `Unreachable` when the node is down."""
