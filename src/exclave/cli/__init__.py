@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exclave import __version__
-from exclave.cli import claim, config, doctor, node, session, template
+from exclave.cli import claim, config, demo, doctor, node, session, template
 from exclave.cli.output import fail
 from exclave.cli.rpc import RpcFailure
 from exclave.config import ConfigError
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("node")(node.node)
+app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(template.app, name="template")
 app.add_typer(session.app, name="session")

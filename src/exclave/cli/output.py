@@ -54,9 +54,9 @@ def escape(text: str) -> str:
     return printable.replace("[", "\\[")
 
 
-def ether(wei: int) -> str:
-    """An amount in wei as people read it."""
-    value = Decimal(wei) / 10**18
+def ether(wei: int, digits: int = 18) -> str:
+    """An amount in wei as people read it, rounded to so many digits after the point."""
+    value = round(Decimal(wei) / 10**18, digits)
     return f"{value.normalize():f} ETH" if value else "0 ETH"
 
 

@@ -132,20 +132,27 @@ def list_(rpc: RpcUrl = DEFAULT_URL, json: Json = False) -> None:
 
 
 def read_template(file: Path) -> Template:
-    """A template's file, checked, with its state root and id. Ends the program when it isn't one."""
+    """A template's file, checked. Ends the program when it isn't one."""
+    from exclave import _engine
+
+    try:
+        return describe_template(file.read_bytes())
+    except _engine.TemplateError as error:
+        fail(f"{file} isn't a template: {error}")
+
+
+def describe_template(data: bytes) -> Template:
+    """A template with its state root and id. Raises `exclave._engine.TemplateError` for other bytes."""
     from exclave import _engine
 
     def unused(*_: object) -> NoReturn:
         raise AssertionError("an engine without sessions calls nothing")
 
-    data = file.read_bytes()
     engine = _engine.Engine(
         persist=unused, wake=unused, call=unused, preconfirmation_key=None, l1_chain_id=1, zk_relayer=bytes(20)
     )
     try:
         added = engine.add_template(data)
-    except _engine.TemplateError as error:
-        fail(f"{file} isn't a template: {error}")
     finally:
         engine.shutdown()
     return Template(added.template_id, added.state_root, added.data_hash, data)

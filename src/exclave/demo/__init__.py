@@ -1,0 +1,1 @@
+"""`exclave demo`: everything on one machine, from an empty L1 to paid-out matches."""
