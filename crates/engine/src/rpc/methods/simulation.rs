@@ -159,24 +159,22 @@ impl From<CallError> for RpcError {
     }
 }
 
-/// A halt in geth's words where it has some.
+/// A halt in geth's words where they differ from revm's.
 fn halt_message(reason: &str) -> String {
     match reason {
-        _ if is_out_of_gas(reason) => "out of gas".into(),
-        "OpcodeNotFound" | "InvalidFEOpcode" => "invalid opcode".into(),
-        "InvalidJump" => "invalid jump destination".into(),
-        "StackUnderflow" => "stack underflow".into(),
-        "StackOverflow" => "stack limit reached 1024".into(),
-        "CreateCollision" => "contract address collision".into(),
-        "CreateContractSizeLimit" => "max code size exceeded".into(),
-        "CreateContractStartingWithEF" => "invalid code: must not begin with 0xef".into(),
-        "StateChangeDuringStaticCall" | "CallNotAllowedInsideStatic" => "write protection".into(),
+        "opcode not found" | "invalid 0xFE opcode" => "invalid opcode".into(),
+        "stack overflow" => "stack limit reached 1024".into(),
+        "out of funds" => "insufficient funds for transfer".into(),
+        "create collision" => "contract address collision".into(),
+        "create contract size limit" => "max code size exceeded".into(),
+        "create contract starting with 0xEF" => "invalid code: must not begin with 0xef".into(),
+        "state change during static call" | "call not allowed inside static call" => "write protection".into(),
         _ => reason.to_owned(),
     }
 }
 
 fn is_out_of_gas(reason: &str) -> bool {
-    reason.starts_with("OutOfGas")
+    reason.starts_with("out of gas")
 }
 
 fn into_output(outcome: CallOutcome) -> Result<alloy_primitives::Bytes, RpcError> {
@@ -319,11 +317,22 @@ pub fn create_access_list(snapshot: &Snapshot, params: &Params<'_>) -> Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stf::revm::context::result::{HaltReason, OutOfGasError};
 
     #[test]
     fn halts_are_told_in_words_that_clients_know() {
-        assert_eq!(halt_message("OutOfGas(Basic)"), "out of gas");
-        assert_eq!(halt_message("InvalidJump"), "invalid jump destination");
-        assert_eq!(halt_message("Other"), "Other");
+        assert!(is_out_of_gas(&HaltReason::OutOfGas(OutOfGasError::Basic).to_string()));
+        assert!(is_out_of_gas(&HaltReason::OutOfGas(OutOfGasError::Memory).to_string()));
+        for (reason, message) in [
+            (HaltReason::InvalidFEOpcode, "invalid opcode"),
+            (HaltReason::OpcodeNotFound, "invalid opcode"),
+            (HaltReason::InvalidJump, "invalid jump destination"),
+            (HaltReason::StackOverflow, "stack limit reached 1024"),
+            (HaltReason::OutOfFunds, "insufficient funds for transfer"),
+            (HaltReason::StateChangeDuringStaticCall, "write protection"),
+            (HaltReason::CreateContractSizeLimit, "max code size exceeded"),
+        ] {
+            assert_eq!(halt_message(&reason.to_string()), message);
+        }
     }
 }
