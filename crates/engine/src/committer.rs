@@ -1,6 +1,7 @@
 //! Group commit: one call of the store for the sealed blocks of all sessions, and only then anyone hears of them.
 
 use std::collections::HashSet;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +24,7 @@ pub(crate) fn run(candidates: Receiver<Candidate>, host: &dyn Host, group_size: 
 fn commit(mut group: Vec<Candidate>, host: &dyn Host, refuse: &impl Fn(u64, SubmitError)) {
     while !group.is_empty() {
         let blocks: Vec<Arc<CommittedBlock>> = group.iter().map(|candidate| candidate.block.clone()).collect();
-        match host.persist(&blocks) {
+        match persist(host, &blocks) {
             Ok(()) => {
                 group.into_iter().for_each(accept);
                 return;
@@ -51,6 +52,12 @@ fn commit(mut group: Vec<Candidate>, host: &dyn Host, refuse: &impl Fn(u64, Subm
             }
         }
     }
+}
+
+/// A host that panics hasn't stored anything that counts, and must not end the committer.
+fn persist(host: &dyn Host, blocks: &[Arc<CommittedBlock>]) -> Result<(), PersistError> {
+    catch_unwind(AssertUnwindSafe(|| host.persist(blocks)))
+        .unwrap_or_else(|_| Err(PersistError::Unavailable("the store's caller panicked".into())))
 }
 
 /// The block is durable: publish it, then answer.

@@ -240,3 +240,112 @@ impl Queue {
         drained
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::Bytes;
+    use stf::SystemTransaction;
+
+    /// The queue looks at sender, nonce, hash and size only.
+    fn pending(sender: u8, nonce: u64) -> Pending {
+        let message = SystemTransaction {
+            chain_id: 1,
+            index: nonce,
+            from: address(sender),
+            to: Address::ZERO,
+            gas_limit: 0,
+            data: Bytes::new(),
+        };
+        Pending { transaction: message.into(), nonce, waiter: oneshot::channel().0, since: Instant::now(), taken_before: None }
+    }
+
+    fn address(sender: u8) -> Address {
+        Address::repeat_byte(sender)
+    }
+
+    fn queue(transactions: &[(u8, u64)]) -> Queue {
+        let mut queue = Queue::new();
+        for (sender, nonce) in transactions {
+            assert!(queue.insert(pending(*sender, *nonce)).is_ok());
+        }
+        queue
+    }
+
+    fn take_all(queue: &mut Queue) -> Vec<(u8, u64)> {
+        let taken = std::iter::from_fn(|| queue.take(&HashSet::new()));
+        taken.map(|pending| (pending.transaction.sender[0], pending.nonce)).collect()
+    }
+
+    #[test]
+    fn senders_take_turns_in_order_of_nonce() {
+        let mut queue = queue(&[(1, 2), (1, 0), (1, 1), (2, 7), (3, 0), (2, 8)]);
+        assert_eq!(take_all(&mut queue), [(1, 0), (2, 7), (3, 0), (1, 1), (2, 8), (1, 2)]);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_nonce_is_queued_once() {
+        let mut queue = queue(&[(1, 0)]);
+        assert!(queue.insert(pending(1, 0)).is_err());
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn pending_nonces_count_what_is_in_flight_and_queued_without_a_gap() {
+        let mut queue = queue(&[(1, 5), (1, 6), (1, 8)]);
+        assert_eq!(queue.pending_nonce(&address(1), 5), 7);
+        assert_eq!(queue.pending_nonce(&address(1), 4), 4);
+        let taken = queue.take(&HashSet::new()).unwrap();
+        assert_eq!((queue.next_nonce(&address(1), 5), queue.pending_nonce(&address(1), 5)), (6, 7));
+        queue.settle(&[(address(1), taken.transaction.hash)], None);
+        assert_eq!(queue.pending_nonce(&address(1), 6), 7);
+        assert!(!queue.contains(&taken.transaction.hash));
+    }
+
+    #[test]
+    fn putting_back_undoes_taking() {
+        for first in [0, 4] {
+            let mut queue = queue(&[(1, first), (1, first + 1), (2, 0)]);
+            let (len, bytes) = (queue.len(), queue.bytes());
+            let taken = queue.take(&HashSet::new()).unwrap();
+            queue.put_back(taken);
+            assert_eq!((queue.len(), queue.bytes()), (len, bytes));
+            assert_eq!(queue.next_nonce(&address(1), 0), 0);
+            assert_eq!(take_all(&mut queue), [(1, first), (2, 0), (1, first + 1)]);
+        }
+    }
+
+    #[test]
+    fn rejecting_frees_the_nonce_and_starts_the_wait_of_those_behind() {
+        let mut queue = queue(&[(1, 0), (1, 1)]);
+        let taken = queue.take(&HashSet::new()).unwrap();
+        let later = Instant::now() + Duration::from_secs(60);
+        assert!(queue.reject(&taken, later));
+        assert!(!queue.contains(&taken.transaction.hash));
+        assert_eq!(queue.pending_nonce(&address(1), 0), 0);
+        let patience = Duration::from_secs(2);
+        assert!(queue.expire(&address(1), 0, patience, later + Duration::from_secs(1)).1.is_empty());
+        let (next, expired) = queue.expire(&address(1), 0, patience, later + patience);
+        assert_eq!((next, expired.len(), queue.len(), queue.bytes()), (0, 1, 0, 0));
+        assert!(queue.insert(pending(1, 0)).is_ok());
+        assert_eq!(take_all(&mut queue), [(1, 0)]);
+    }
+
+    #[test]
+    fn only_what_is_behind_a_gap_expires() {
+        let mut queue = queue(&[(1, 0), (1, 1), (1, 3)]);
+        let (next, expired) = queue.expire(&address(1), 0, Duration::ZERO, Instant::now());
+        assert_eq!((next, expired.len()), (2, 1));
+        assert_eq!(take_all(&mut queue), [(1, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn parked_senders_are_passed_over_and_keep_their_transactions() {
+        let mut queue = queue(&[(1, 3), (2, 0)]);
+        let parked = HashSet::from([address(1)]);
+        assert_eq!(queue.take(&parked).unwrap().transaction.sender, address(2));
+        assert!(queue.take(&parked).is_none());
+        assert_eq!(take_all(&mut queue), [(1, 3)]);
+    }
+}
