@@ -64,7 +64,7 @@ def test_a_node_that_does_not_answer_is_reported(exclave: Run) -> None:
     for command in (["session", "list"], ["session", "show", "1"], ["claim", "show", "1"], ["template", "list"]):
         shown = exclave(*command, "--rpc", url, code=1).stderr
         assert "no node answers" in shown and "exclave node" in shown
-    assert "isn't a URL" in exclave("session", "list", "--rpc", "http://[", code=1).stderr
+    assert "isn't a URL" in exclave("session", "list", "--rpc", "127.0.0.1:8645", code=1).stderr
 
 
 def test_sessions_and_claims_of_a_running_node(exclave: Run, node: tuple[World, NodeProcess]) -> None:

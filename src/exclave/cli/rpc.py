@@ -34,7 +34,7 @@ class RpcClient:
         try:
             response = httpx.post(self._url, json=body, timeout=self._timeout)
             answer = response.json()
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise RpcFailure(f"{self._url} isn't a URL ({error}): use for example --rpc {DEFAULT_URL}") from error
         except httpx.HTTPError as error:
             raise RpcFailure(
