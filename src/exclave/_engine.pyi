@@ -1,7 +1,7 @@
 """The native engine: sessions' hot state, block building, group commit, JSON-RPC (`crates/engine`).
 
-All methods of `Engine` may be called from any thread and release the interpreter's lock while they work. The callbacks are called on threads of the
-engine, `wake` and `call` several at a time.
+All methods of `Engine` may be called from any thread and release the interpreter's lock while they work. The callbacks
+are called on threads of the engine, `wake` and `call` several at a time.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ class EngineError(Exception):
 class SubmitError(EngineError):
     """A transaction was refused and not executed.
 
-    `kind` is one of Malformed, TooLarge, UnsupportedType, Unprotected, InvalidChainId, InvalidSignature, AlreadyKnown, NonceTooLow, NonceTooHigh,
-    NonceQueued, InsufficientFunds, IntrinsicGas, GasLimitTooHigh, Invalid, SessionQueueFull, SenderQueueFull, SessionEnded, UnknownSession,
-    SessionDropped, StoreUnavailable, ShuttingDown, Internal. `message` is what Ethereum nodes answer. `index` is the transaction's position in the call.
+    `kind` is one of Malformed, TooLarge, UnsupportedType, Unprotected, InvalidChainId, InvalidSignature, AlreadyKnown,
+    NonceTooLow, NonceTooHigh, NonceQueued, InsufficientFunds, IntrinsicGas, GasLimitTooHigh, Invalid, SessionQueueFull,
+    SenderQueueFull, SessionEnded, UnknownSession, SessionDropped, StoreUnavailable, ShuttingDown, Internal. `message`
+    is what Ethereum nodes answer. `index` is the transaction's position in the call.
     """
 
     kind: str
@@ -32,7 +33,7 @@ class RestoreError(EngineError):
     """A stored block that isn't a valid child of the one before. The session has been dropped from memory."""
 
 class SessionsRefused(EngineError):
-    """Raised by `persist`: these sessions are not this process's (lease lost, or the store has other blocks of theirs)."""
+    """Raised by `persist`: sessions that are not this process's, or of which the store has other blocks."""
 
     ids: list[int]
     def __init__(self, ids: list[int]) -> None: ...
@@ -56,14 +57,18 @@ class Template:
     @property
     def template_id(self) -> bytes: ...
 
-# (index, hash, type, sender, nonce or a message's index, to, raw, status, gas_used, cumulative_gas_used, contract_address)
+# (index, hash, type, sender, nonce or a message's index, to, raw, status, gas_used, cumulative_gas_used,
+# contract_address)
 TransactionRow = tuple[int, bytes, int, bytes, int, bytes | None, bytes, bool, int, int, bytes | None]
 # (log_index in the block, transaction_index, address, topic0, topic1, topic2, topic3, data)
 LogRow = tuple[int, int, bytes, bytes | None, bytes | None, bytes | None, bytes | None, bytes]
 
 @final
 class Block:
-    """A sealed block, as the store writes it. Hashes have 32 bytes, addresses 20; gas in gas, `timestamp` in seconds since 1970."""
+    """A sealed block, as the store writes it.
+
+    Hashes have 32 bytes, addresses 20; gas in gas, `timestamp` in seconds since 1970.
+    """
 
     @property
     def session_id(self) -> int: ...
@@ -95,7 +100,10 @@ class Block:
         """Zero, or keccak256 of the session's result."""
     @property
     def result(self) -> bytes | None:
-        """The session's result, in the block that ends it. None there only if the template's predeploy doesn't emit `SessionEnded`."""
+        """The session's result, in the block that ends it.
+
+        None there only if the template's predeploy doesn't emit `SessionEnded`.
+        """
     @property
     def transactions(self) -> list[TransactionRow]: ...
     @property
@@ -133,20 +141,23 @@ class SessionInfo:
 class Engine:
     """All sessions of one process.
 
-    `persist(blocks)` makes the blocks of many sessions durable, all or none: one database transaction. It must have happened on return and must not have
-    happened if it raises. `SessionsRefused(ids)` drops these sessions from memory and calls it again with the other blocks; after any other exception all
-    sessions stay as they were and the submitters get `StoreUnavailable`. Where the store already has another block of that number (a commit whose
-    answer was lost), raise `SessionsRefused`: the session is woken again from what the store has.
+    `persist(blocks)` makes the blocks of many sessions durable, all or none: one database transaction. It must have
+    happened on return and must not have happened if it raises. `SessionsRefused(ids)` drops these sessions from memory
+    and calls it again with the other blocks; after any other exception all sessions stay as they were and the
+    submitters get `StoreUnavailable`. Where the store already has another block of that number (a commit whose answer
+    was lost), raise `SessionsRefused`: the session is woken again from what the store has.
 
-    `wake(session_id)` is called when a session that isn't in memory is touched: open it, restore its blocks, activate it, enqueue what its inbox holds,
-    return True; False if there is no such session.
+    `wake(session_id)` is called when a session that isn't in memory is touched: open it, restore its blocks, activate
+    it, enqueue what its inbox holds, return True; False if there is no such session.
 
-    `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises `RpcError`.
+    `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises
+    `RpcError`.
 
-    `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms, builder_threads, persist_group, persist_retry_ms, wakes,
-    calls, shutdown_ms, and those of the JSON-RPC server (`crates/engine/src/limits.rs`).
+    `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms,
+    builder_threads, persist_group, persist_retry_ms, wakes, calls, shutdown_ms (`crates/engine/src/limits.rs`).
 
-    Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an invalid key.
+    Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an
+    invalid key.
     """
 
     def __init__(
@@ -176,18 +187,23 @@ class Engine:
     ) -> bytes:
         """Makes block 0 and returns its hash. The init message is queued; nothing is built before `activate`.
 
-        `state_root` is that of an added template; `init_transaction` is raw (0x7e), None for a template-building session. Raises EngineError.
+        `state_root` is that of an added template; `init_transaction` is raw (0x7e), None for a template-building
+        session. Raises EngineError.
         """
 
     def restore_block(self, session_id: int, header: bytes, transactions: list[bytes], senders: list[bytes]) -> None:
-        """Executes a stored block on top of the opened session and compares every hash. Raises RestoreError and drops the session if it differs."""
+        """Executes a stored block on top of the opened session and compares every hash.
+
+        Raises RestoreError and drops the session if it differs.
+        """
 
     def activate(self, session_id: int) -> None:
         """Starts to build blocks, with the init message first if block 1 wasn't restored. Raises EngineError."""
 
     def enqueue_messages(self, session_id: int, transactions: list[bytes]) -> None:
-        """Queues forced messages, raw (0x7e), in order of index; call it after restoring. Known ones are ignored, queued ones replaced where they differ (an L1
-        reorg), and all are ignored once the session has ended. Raises EngineError for a gap or a message that contradicts an executed one.
+        """Queues forced messages, raw (0x7e), in order of index; call it after restoring. Known ones are ignored,
+        queued ones replaced where they differ (an L1 reorg), and all are ignored once the session has ended. Raises
+        EngineError for a gap or a message that contradicts an executed one.
         """
 
     def submit(self, session_id: int, transactions: list[bytes]) -> list[bytes]:
@@ -197,7 +213,10 @@ class Engine:
         """
 
     def drop_session(self, session_id: int) -> bool:
-        """Takes a session out of memory, finishing the block in progress. False if it wasn't there. What waits gets `SessionDropped`."""
+        """Takes a session out of memory, finishing the block in progress.
+
+        False if it wasn't there. What waits gets `SessionDropped`.
+        """
 
     def session_info(self, session_id: int) -> SessionInfo | None:
         """None if the session isn't in memory; doesn't wake it."""
@@ -209,23 +228,32 @@ class Engine:
         """The present state of a session in memory as a template file. Raises EngineError."""
 
     def witness(self, session_id: int, number: int) -> bytes:
-        """RLP of the witness of block `number` >= 1 of a session in memory: what verifying it reads of its parent's state. Raises EngineError."""
+        """RLP of the witness of block `number` >= 1 of a session in memory:
+
+        What verifying it reads of its parent's state. Raises EngineError.
+        """
 
     def serve(self, host: str, port: int) -> int:
         """Serves JSON-RPC (HTTP and WebSocket); port 0 takes a free one. Returns the port. Raises OSError."""
 
     def shutdown(self) -> None:
-        """Takes no more transactions, finishes those accepted (at most `shutdown_ms`), stops all threads. Idempotent; also done at the interpreter's exit."""
+        """Takes no more transactions, finishes those accepted (at most `shutdown_ms`), stops all threads.
+
+        Idempotent; also done at the interpreter's exit.
+        """
 
 def metrics_text() -> str:
-    """The JSON-RPC server's counters (requests and latency per method, errors, connections) of this process, in Prometheus' text format."""
+    """The JSON-RPC server's counters (requests and latency per method, errors, connections) of this process, in
+    Prometheus' text format.
+    """
 
 def execute_blocks(
     template: bytes, chain_id: int, seed: bytes, timestamp: int, blocks: list[tuple[int, list[bytes]]], /
 ) -> list[tuple[bytes | None, list[str | None], list[bytes]]]:
-    """Builds blocks (timestamp in seconds, raw transactions) on a template, without an engine; for tests of conformance.
+    """Builds blocks (timestamp in seconds, raw transactions) on a template, without an engine; for tests of
+    conformance.
 
-    For each block: RLP of its header (None without valid transactions), why each transaction is invalid (None if it isn't), encoded receipts of the
-    valid ones. Each block is verified again on the full state and on its witness. Raises ValueError for a malformed template, RuntimeError if the
-    executions differ.
+    For each block: RLP of its header (None without valid transactions), why each transaction is invalid (None if it
+    isn't), encoded receipts of the valid ones. Each block is verified again on the full state and on its witness.
+    Raises ValueError for a malformed template, RuntimeError if the executions differ.
     """

@@ -66,7 +66,8 @@ def test_blocks_of_many_sessions_are_stored_in_one_call(node: Node) -> None:
         others = [node.submit_later(session, sign(session, PLAYERS[0], 0)) for session in sessions[1:]]
     results([first, *others])
     assert sum(map(len, node.store.groups)) == 50
-    # The first is alone, the others gathered while it was written (late ones, built after that, may make further groups).
+    # The first is alone, the others gathered while it was written (late ones, built after that, may make further
+    # groups).
     assert len(node.store.groups[0]) == 1
     assert len(node.store.groups) < 50
     assert all(node.info(session).number == 2 for session in sessions)

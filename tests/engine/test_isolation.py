@@ -38,7 +38,10 @@ def play(node: Node, session_id: int, moves: int = 12) -> list[tuple[object, ...
 
 
 def attack(node: Node, session_id: int, count: int = 12) -> list[Future[list[bytes]]]:
-    """Endless loops, floods of logs, self-destructs, clashing addresses; all with as much gas as a transaction can have."""
+    """Endless loops, floods of logs, self-destructs, clashing addresses.
+
+    All with as much gas as a transaction can have.
+    """
     targets = [LOOP, LOG_FLOOD, SELF_DESTRUCT, LOOP]
     return [
         node.submit_later(

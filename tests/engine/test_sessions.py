@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from support.engine import (
@@ -107,7 +108,7 @@ def test_headers_chain_and_state_is_the_header_s(node: Node) -> None:
             block.gas_used,
             config_hash(1),
         )
-    for parent, child in zip(headers, headers[1:], strict=False):
+    for parent, child in pairwise(headers):
         assert child.parent_hash == parent.hash()
         assert child.prev_randao == keccak256(parent.prev_randao)
         assert child.timestamp >= parent.timestamp
@@ -138,7 +139,7 @@ def test_a_created_contract_s_address_is_reported(node: Node) -> None:
     node.open(1)
     node.submit(1, sign(1, PLAYERS[0], 0, to=b"", data=bytes.fromhex("5f5ff3")))
     row = node.store.blocks[1, 2].transactions[0]
-    assert row[5] is None and len(row[10]) == 20
+    assert row[5] is None and row[10] is not None and len(row[10]) == 20
 
 
 def test_preconfirmations_are_signed_by_the_operator(node: Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.engine import (
@@ -47,7 +48,7 @@ def node(start: Callable[..., Node]) -> Node:
     ],
     ids=["legacy", "access list", "dynamic fee"],
 )
-def test_every_type_of_transaction_is_executed(node: Node, fields: dict[str, object]) -> None:
+def test_every_type_of_transaction_is_executed(node: Node, fields: dict[str, Any]) -> None:
     raw = sign(1, PLAYERS[0], 0, **fields)
     assert node.submit(1, raw) == [keccak256(raw)] == [row[1] for row in node.store.blocks[1, 2].transactions]
 

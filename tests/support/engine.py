@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from eth_account import Account
@@ -37,10 +38,10 @@ SESSION_ENDED_TOPIC = keccak256(b"SessionEnded(bytes)")
 END_SELECTOR = keccak256(b"endSession(bytes)")[:4]
 
 OPCODES = {
-    "STOP": 0x00, "ADD": 0x01, "SUB": 0x03, "EQ": 0x14, "SHR": 0x1C, "KECCAK256": 0x20, "CALLER": 0x33, "CALLDATALOAD": 0x35,
-    "CALLDATASIZE": 0x36, "CALLDATACOPY": 0x37, "MLOAD": 0x51, "MSTORE": 0x52, "SLOAD": 0x54, "SSTORE": 0x55, "JUMP": 0x56,
-    "JUMPI": 0x57, "JUMPDEST": 0x5B, "PUSH0": 0x5F, "PUSH1": 0x60, "PUSH2": 0x61, "PUSH4": 0x63, "PUSH32": 0x7F, "DUP1": 0x80,
-    "SWAP1": 0x90, "LOG0": 0xA0, "LOG1": 0xA1, "SELFDESTRUCT": 0xFF,
+    "STOP": 0x00, "ADD": 0x01, "SUB": 0x03, "EQ": 0x14, "SHR": 0x1C, "KECCAK256": 0x20, "CALLER": 0x33,
+    "CALLDATALOAD": 0x35, "CALLDATASIZE": 0x36, "CALLDATACOPY": 0x37, "MLOAD": 0x51, "MSTORE": 0x52, "SLOAD": 0x54,
+    "SSTORE": 0x55, "JUMP": 0x56, "JUMPI": 0x57, "JUMPDEST": 0x5B, "PUSH0": 0x5F, "PUSH1": 0x60, "PUSH2": 0x61,
+    "PUSH4": 0x63, "PUSH32": 0x7F, "DUP1": 0x80, "SWAP1": 0x90, "LOG0": 0xA0, "LOG1": 0xA1, "SELFDESTRUCT": 0xFF,
 }  # fmt: skip
 
 
@@ -152,10 +153,12 @@ class BlockStore:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.execute("CREATE TABLE sessions (id INTEGER PRIMARY KEY)")
         self._connection.execute(
-            "CREATE TABLE blocks (session INTEGER, number INTEGER, hash BLOB, header BLOB, PRIMARY KEY (session, number))"
+            "CREATE TABLE blocks (session INTEGER, number INTEGER, hash BLOB, header BLOB,"
+            " PRIMARY KEY (session, number))"
         )
         self._connection.execute(
-            "CREATE TABLE transactions (session INTEGER, number INTEGER, position INTEGER, raw BLOB, sender BLOB, hash BLOB UNIQUE)"
+            "CREATE TABLE transactions (session INTEGER, number INTEGER, position INTEGER, raw BLOB, sender BLOB,"
+            " hash BLOB UNIQUE)"
         )
         self._lock = threading.Lock()
         self.gate: Callable[[list[_engine.Block]], None] = lambda blocks: None
@@ -261,7 +264,10 @@ class Node:
             self.engine.activate(session_id)
         if init:
             for session_id in session_ids:
-                wait_until(lambda session_id=session_id: self.info(session_id).number >= 1)
+                wait_until(partial(self._has_begun, session_id))
+
+    def _has_begun(self, session_id: int) -> bool:
+        return self.info(session_id).number >= 1
 
     def open_only(self, session_id: int, *, init: bool = True) -> bytes:
         return self.engine.open_session(
