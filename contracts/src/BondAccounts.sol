@@ -3,37 +3,30 @@ pragma solidity ^0.8.30;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {IBondAccounts} from "./interfaces/IBondAccounts.sol";
+
 /// @title Deposits from which bonds are locked, with pull payments.
 /// @dev INVARIANT I3: the contract's balance is at least the sum of all accounts, what is burnt included (the account of the zero address, which nobody can withdraw).
-abstract contract BondAccounts is ReentrancyGuardTransient {
+abstract contract BondAccounts is IBondAccounts, ReentrancyGuardTransient {
     struct Account {
         uint128 available; // wei
         uint128 locked; // wei
     }
 
-    event Deposited(address indexed account, uint256 amount);
-    event Withdrawn(address indexed account, address indexed to, uint256 amount);
-    event BondLocked(address indexed account, uint256 amount);
-    event BondReleased(address indexed account, uint256 amount);
-    event BondSlashed(address indexed account, uint256 amount, uint256 burnt);
-
-    error InsufficientDeposit(address account, uint256 available, uint256 needed);
-    error WithdrawalFailed(address to);
-    error WrongShares(uint256 sum, uint256 amount);
-
     mapping(address account => Account) internal _accounts;
 
-    /// @notice The deposit of `account`: what it can withdraw, and what is locked by its claims.
+    /// @inheritdoc IBondAccounts
     function bondAccount(address account) external view returns (uint256 available, uint256 locked) {
         Account storage entry = _accounts[account];
         return (entry.available, entry.locked);
     }
 
+    /// @inheritdoc IBondAccounts
     function deposit() external payable {
         _deposit(msg.sender);
     }
 
-    /// @notice Sends `amount` wei of the caller's available deposit to `to`.
+    /// @inheritdoc IBondAccounts
     function withdraw(uint256 amount, address to) external nonReentrant {
         Account storage entry = _accounts[msg.sender];
         if (entry.available < amount) revert InsufficientDeposit(msg.sender, entry.available, amount);

@@ -90,9 +90,9 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
     uint224 private constant ABORTED_MARK = 1;
 
-    /// @notice The least challenge window that terms may have, in seconds. One hour in production; test networks take less.
+    /// @inheritdoc IZkRelayer
     uint32 public immutable minChallengeWindow;
-    /// @notice The least inclusion delay that terms may have, in seconds.
+    /// @inheritdoc IZkRelayer
     uint32 public immutable minInclusionDelay;
     /// @inheritdoc IZkRelayer
     uint64 public immutable chainIdBase;
@@ -480,7 +480,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         return _configHash(config);
     }
 
-    /// @notice The EIP-712 domain separator of preconfirmations and session results.
+    /// @inheritdoc IZkRelayer
     function domainSeparator() external view returns (bytes32) {
         return _domainSeparatorV4();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IBondAccounts} from "./IBondAccounts.sol";
 import {
     Anchor,
     ClaimHeader,
@@ -13,7 +14,7 @@ import {
 } from "./Types.sol";
 
 /// @title Sessions' registry on L1: opening, inbox, claims, settlement, abort. docs/protocol.md is its specification.
-interface IZkRelayer {
+interface IZkRelayer is IBondAccounts {
     event TemplateRegistered(bytes32 indexed templateId, bytes32 stateRoot, bytes32 dataHash, string uri);
     event SessionOpened(
         uint64 indexed sessionId,
@@ -186,6 +187,15 @@ interface IZkRelayer {
         address[] calldata recipients,
         uint256[] calldata shares
     ) external;
+
+    /// @notice The least challenge window that terms may have, in seconds. One hour in production; test networks take less.
+    function minChallengeWindow() external view returns (uint32);
+
+    /// @notice The least inclusion delay that terms may have, in seconds: a sixth of the least window.
+    function minInclusionDelay() external view returns (uint32);
+
+    /// @notice The EIP-712 domain separator of preconfirmations and session results.
+    function domainSeparator() external view returns (bytes32);
 
     function chainIdBase() external view returns (uint64);
     function sessionStatus(uint64 sessionId) external view returns (SessionStatus);

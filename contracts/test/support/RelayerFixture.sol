@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IZkRelayer} from "../../src/interfaces/IZkRelayer.sol";
 import {
     ClaimHeader,
     DataMode,
@@ -12,32 +13,36 @@ import {
 } from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
 import {SessionHash} from "../../src/libraries/SessionHash.sol";
-import {ZkRelayer} from "../../src/ZkRelayer.sol";
 import {TestBase} from "./TestBase.sol";
+import {TestDisputeGame} from "./TestDisputeGame.sol";
 
 /// @dev Opens sessions and makes claims of them as the node does.
 abstract contract RelayerFixture is TestBase {
     uint256 internal constant START = 1_800_000_000;
+    uint32 internal constant MIN_WINDOW = 60;
     uint32 internal constant WINDOW = 600;
+    bytes32 internal constant SESSION_RESULT_TYPEHASH =
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
     uint96 internal constant BOND = 0.01 ether;
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
 
-    ZkRelayer internal relayer;
+    IZkRelayer internal relayer;
     bytes32 internal templateId;
     address internal alice;
     address internal bob;
     address internal operator = address(0x0be7a708);
-    address internal disputes = address(0xd15b0735);
+    address internal disputes;
 
     function setUpRelayer() internal {
         vm.warp(START);
         vm.roll(100);
-        relayer = new ZkRelayer(60);
+        relayer = IZkRelayer(vm.deployCode("ZkRelayer.sol:ZkRelayer", abi.encode(MIN_WINDOW)));
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
         alice = vm.addr(ALICE_KEY);
         bob = vm.addr(BOB_KEY);
         vm.deal(operator, 1000 ether);
+        disputes = address(new TestDisputeGame(relayer));
     }
 
     function defaultTerms() internal view returns (Terms memory) {
@@ -72,7 +77,19 @@ abstract contract RelayerFixture is TestBase {
         uint64 deadline = defaultDeadline();
         vm.prank(game);
         uint64 sessionId = relayer.openSession(templateId, players, hex"1234", deadline, terms);
-        config = SessionConfig({
+        config = configOf(sessionId, game, terms, players, deadline);
+        assertTrue(relayer.sessionStatus(sessionId) == SessionStatus.Open, "opened");
+    }
+
+    /// @dev The configuration of a session opened in this block by the fixture's template and init data.
+    function configOf(
+        uint64 sessionId,
+        address game,
+        Terms memory terms,
+        address[] memory players,
+        uint64 deadline
+    ) internal view returns (SessionConfig memory) {
+        return SessionConfig({
             sessionId: sessionId,
             openedAt: uint64(vm.getBlockTimestamp()),
             openedBlock: 100,
@@ -83,7 +100,6 @@ abstract contract RelayerFixture is TestBase {
             initDataHash: keccak256(hex"1234"),
             termsHash: SessionHash.terms(terms)
         });
-        assertTrue(relayer.sessionStatus(sessionId) == SessionStatus.Open, "opened");
     }
 
     function itemFor(SessionConfig memory config, bytes memory result) internal view returns (Settlement memory) {
@@ -107,10 +123,25 @@ abstract contract RelayerFixture is TestBase {
         });
     }
 
-    function leafOf(SessionConfig memory config, Settlement memory item) internal view returns (SessionClaim memory) {
+    function configOfItem(Settlement memory item, bytes32 termsHash) internal pure returns (SessionConfig memory) {
+        return SessionConfig({
+            sessionId: item.sessionId,
+            openedAt: item.openedAt,
+            openedBlock: item.openedBlock,
+            deadline: item.deadline,
+            game: item.game,
+            templateId: item.templateId,
+            playersHash: item.playersHash,
+            initDataHash: item.initDataHash,
+            termsHash: termsHash
+        });
+    }
+
+    /// @dev The leaf that `item` settles.
+    function leafOf(Settlement memory item, bytes32 termsHash) internal view returns (SessionClaim memory) {
         return SessionClaim({
             sessionId: item.sessionId,
-            configHash: relayer.configHash(config),
+            configHash: relayer.configHash(configOfItem(item, termsHash)),
             seed: item.seed,
             firstNumber: item.firstNumber,
             lastNumber: item.lastNumber,
@@ -152,7 +183,47 @@ abstract contract RelayerFixture is TestBase {
         returns (uint64 claimId, ClaimHeader memory header, Settlement memory item)
     {
         item = itemFor(config, result);
-        (claimId, header) = post(SessionHash.leaf(leafOf(config, item)), 1, terms);
+        (claimId, header) = post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+    }
+
+    /// @dev A claim of several sessions with equal terms.
+    function claimAll(SessionConfig[] memory configs, Settlement[] memory items, Terms memory terms)
+        internal
+        returns (uint64 claimId, ClaimHeader memory header, bytes32[] memory leaves)
+    {
+        leaves = new bytes32[](items.length);
+        bytes32[] memory tree = new bytes32[](items.length);
+        for (uint256 i; i < items.length; ++i) {
+            leaves[i] = SessionHash.leaf(leafOf(items[i], configs[i].termsHash));
+            tree[i] = leaves[i];
+        }
+        (claimId, header) = post(MerkleTree.rootInPlace(tree), uint32(items.length), terms);
+    }
+
+    function proofOf(bytes32[] memory leaves, uint256 index) internal pure returns (bytes32[] memory proof) {
+        uint256 levels = MerkleTree.depth(leaves.length);
+        bytes32[] memory level = new bytes32[](uint256(1) << levels);
+        for (uint256 i; i < leaves.length; ++i) level[i] = leaves[i];
+        proof = new bytes32[](levels);
+        for (uint256 l; l < levels; ++l) {
+            proof[l] = level[index ^ 1];
+            index >>= 1;
+            for (uint256 i; i < (uint256(1) << (levels - l - 1)); ++i) {
+                level[i] = MerkleTree.hashPair(level[2 * i], level[2 * i + 1]);
+            }
+        }
+    }
+
+    function status(uint64 sessionId) internal view returns (SessionStatus) {
+        return relayer.sessionStatus(sessionId);
+    }
+
+    function available(address account) internal view returns (uint256 amount) {
+        (amount,) = relayer.bondAccount(account);
+    }
+
+    function locked(address account) internal view returns (uint256 amount) {
+        (, amount) = relayer.bondAccount(account);
     }
 
     function passWindow() internal {
@@ -163,10 +234,13 @@ abstract contract RelayerFixture is TestBase {
         return new bytes32[](0);
     }
 
+    function resultDigest(bytes32 configHash, bytes memory result) internal view returns (bytes32) {
+        bytes32 structHash = keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result)));
+        return keccak256(abi.encodePacked(hex"1901", relayer.domainSeparator(), structHash));
+    }
+
     function signResult(uint256 key, bytes32 configHash, bytes memory result) internal returns (bytes memory) {
-        bytes32 structHash = keccak256(abi.encode(relayer.SESSION_RESULT_TYPEHASH(), configHash, keccak256(result)));
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", relayer.domainSeparator(), structHash));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, resultDigest(configHash, result));
         return abi.encodePacked(r, s, v);
     }
 }

@@ -25,6 +25,10 @@ abstract contract TestBase {
         if (left != right) revert AssertionFailed(what);
     }
 
+    function assertTrue(bool condition) internal pure {
+        assertTrue(condition, "not true");
+    }
+
     function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {
         return low + value % (high - low + 1);
     }
