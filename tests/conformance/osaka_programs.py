@@ -1,14 +1,15 @@
-"""Strategies for transactions, and for contracts that are worth calling: short pieces of code around everything that touches state or gas.
+"""Strategies for transactions, and for contracts that are worth calling: pieces of code around all that touches state.
 
-Whatever a piece finds out it stores, so that a difference shows in the state root; GAS is stored too, so that costs are compared exactly.
+Whatever a piece finds out it stores, so that a difference shows in the state root; GAS is stored too, so that costs
+are compared exactly.
 """
 
 from __future__ import annotations
 
+from conformance.osaka_specification import Delegation, Key, TransactionRequest
 from ethereum.crypto.hash import keccak256
 from ethereum_rlp import rlp
 from hypothesis import strategies as st
-from conformance.osaka_specification import Delegation, Key, TransactionRequest
 
 from exclave.protocol import GenesisAccount
 
@@ -125,6 +126,8 @@ PRECOMPILE_INPUTS = {
     0x100: [bytes(160), b"short"],
 }
 
+ENVIRONMENT_OPCODES = [0x30, 0x32, 0x33, 0x34, 0x36, 0x38, 0x3A, 0x3D, *range(0x41, 0x49), 0x4A, 0x58, 0x59, 0x5A]
+
 slots = st.integers(0, 5)
 small_values = st.sampled_from([0, 0, 1, 2, 3, 2**255 + 7])
 numbers = st.sampled_from([0, 1, 2, 3, 31, 32, 255, 256, 2**31, 2**64, 2**128 + 1, 2**255, 2**256 - 2, 2**256 - 1])
@@ -194,10 +197,7 @@ def look_up(draw: st.DrawFn) -> bytes:
         case 3:
             return push(draw(st.sampled_from([0, 1]))) + b"\x49" + store_top(slot)
         case _:
-            opcode = draw(
-                st.sampled_from([0x30, 0x32, 0x33, 0x34, 0x36, 0x38, 0x3A, 0x3D, *range(0x41, 0x49), 0x4A, 0x58, 0x59, 0x5A])
-            )
-            return bytes([opcode]) + store_top(slot)
+            return bytes([draw(st.sampled_from(ENVIRONMENT_OPCODES))]) + store_top(slot)
 
 
 @st.composite
@@ -267,7 +267,9 @@ def ending(draw: st.DrawFn) -> bytes:
             return b"\x30\xff"
 
 
-piece = st.one_of(storage(), storage(), call(), call(), create(), look_up(), log(), memory(), arithmetic(), call_precompile())
+piece = st.one_of(
+    storage(), storage(), call(), call(), create(), look_up(), log(), memory(), arithmetic(), call_precompile()
+)
 segment = st.tuples(st.lists(piece, min_size=2, max_size=6), ending()).map(lambda parts: b"".join(parts[0]) + parts[1])
 
 
@@ -334,12 +336,17 @@ ODDITIES: list[dict[str, object]] = [
 ]
 
 
+DELEGATION_TARGETS = [
+    *CONTRACTS, *CONTRACTS, bytes(20), NOBODY, PRECOMPILES[1], KEYS[0].address, KEYS[3].address,
+]  # fmt: skip
+
+
 @st.composite
 def delegations(draw: st.DrawFn) -> tuple[Delegation, ...]:
     one = st.builds(
         Delegation,
         authority=st.sampled_from([*KEYS, PAUPER]),
-        target=st.sampled_from([*CONTRACTS, *CONTRACTS, bytes(20), NOBODY, PRECOMPILES[1], KEYS[0].address, KEYS[3].address]),
+        target=st.sampled_from(DELEGATION_TARGETS),
         nonce_offset=st.sampled_from([0, 0, 0, 1]),
         chain_id=st.sampled_from([None, None, 0, 7]),
         fault=st.sampled_from(["", "", "", "high s", "zero r", "other"]),

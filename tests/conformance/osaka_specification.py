@@ -1,4 +1,6 @@
-"""Blocks of a session by Ethereum's execution specifications (EELS), fork Osaka, which share no code with the state-transition function.
+"""Blocks of a session by Ethereum's execution specifications (EELS), fork Osaka.
+
+They share no code with the state-transition function.
 
 Only the transaction-level functions are used: sessions have no system calls at block boundaries.
 """
@@ -93,7 +95,7 @@ class TransactionRequest:
 
 @dataclass
 class BlockResult:
-    """What the specification says about a block: its transactions, which are invalid, and if any is valid the header and receipts."""
+    """What the specification says about a block: which transactions are valid, and if any is, header and receipts."""
 
     transactions: list[bytes] = field(default_factory=list)
     is_valid: list[bool] = field(default_factory=list)
@@ -124,9 +126,7 @@ class Specification:
         self.state = State()
         for account in accounts:
             address = Address(account.address)
-            set_account(
-                self.state, address, Account(Uint(account.nonce), U256(account.balance), Bytes(account.code))
-            )
+            set_account(self.state, address, Account(Uint(account.nonce), U256(account.balance), Bytes(account.code)))
             for slot, value in account.storage.items():
                 set_storage(self.state, address, Bytes32(slot.to_bytes(32, "big")), U256(value))
         self.parent = Header(
@@ -281,5 +281,3 @@ class Specification:
         digest = keccak256(b"\x05" + rlp.encode((U256(chain_id), Address(delegation.target), U64(nonce))))
         parity, r, s = spoil(delegation.fault, *delegation.authority.sign(digest))
         return Authorization(U256(chain_id), Address(delegation.target), U64(nonce), U8(parity), U256(r), U256(s))
-
-

@@ -1,14 +1,16 @@
-"""The state-transition function against the execution specifications: the same headers and receipts, byte for byte, from the same transactions.
+"""The state-transition function against the execution specifications: from the same transactions the same headers and
+receipts, byte for byte.
 
-A header has the roots of state, transactions and receipts, the bloom and the gas used. `execute_blocks` also runs each block on its witness.
+A header has the roots of state, transactions and receipts, the bloom and the gas used. `execute_blocks` also runs each
+block on its witness.
 """
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, settings
 from conformance.osaka_programs import blocks, genesis_accounts
 from conformance.osaka_specification import Specification, TransactionRequest
+from hypothesis import HealthCheck, Phase, given, note, settings
 
 from exclave import _engine
 from exclave.protocol import GenesisAccount, TemplateAccount, encode_template
@@ -43,7 +45,9 @@ def compare(accounts: list[GenesisAccount], sequence: list[list[TransactionReque
 
 @settings(unhurried, max_examples=120)
 @given(genesis_accounts(), blocks)
-def test_blocks_are_the_specifications(accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]) -> None:
+def test_blocks_are_the_specifications(
+    accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]
+) -> None:
     compare(accounts, sequence)
 
 
