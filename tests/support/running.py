@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from support.anvil import account
-from support.world import OPERATOR_KEY, PLAYERS, World
 
 from exclave.config import Config
 from exclave.node.node import Node
 from exclave.node.templates import import_template
+from support.anvil import account
+from support.world import OPERATOR_KEY, PLAYERS, World
 
 SIGNER = 5
 """Index of the anvil account that sends the node's L1 transactions."""
@@ -136,7 +136,9 @@ class RunningNode:
 
         def released() -> bool:
             data = "0x" + _claim_record(claim_id).hex()
-            answer = self.world.anvil.rpc("eth_call", {"to": "0x" + self.world.zk_relayer.hex(), "data": data}, "latest")
+            answer = self.world.anvil.rpc(
+                "eth_call", {"to": "0x" + self.world.zk_relayer.hex(), "data": data}, "latest"
+            )
             return int(answer[2 + 64 * 3 : 2 + 64 * 4], 16) == 1
 
         await self.until(f"the bond of claim {claim_id} is released", released)

@@ -9,14 +9,25 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from support.anvil import Anvil, account
 
 from exclave import _engine, contracts
+from exclave.coordinator.coordinator import session_config
 from exclave.node.templates import build_base_template
-from exclave.protocol import DataMode, SessionConfig, Terms, keccak256, players_hash, session_chain_id
+from exclave.protocol import (
+    DataMode,
+    SessionConfig,
+    Terms,
+    keccak256,
+    players_hash,
+    session_chain_id,
+    session_result_digest,
+    sign_digest,
+)
 from exclave.protocol.constants import PREDEPLOY, ZERO_ADDRESS, ZERO_HASH
 from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.terms import TERMS_ABI
+from exclave.store import Session
+from support.anvil import Anvil, account
 
 ADMIN = 9
 """Index of the anvil account that deploys and opens."""
@@ -262,6 +273,21 @@ class World:
         raw = sender.sign_transaction(transaction).raw_transaction
         hash_ = self.anvil.rpc("eth_sendRawTransaction", "0x" + bytes(raw).hex())
         self._mined(hash_)
+
+    def settle_unanimously(self, session: Session, result: bytes) -> None:
+        """All players sign the result."""
+        config = session_config(session)
+        digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result))
+        by_address = {raw_address(player): bytes(player.key) for player in PLAYERS}
+        payload = call_data(
+            f"settleUnanimously({SESSION_CONFIG_ABI},{TERMS_ABI},address[],bytes,bytes[])",
+            config.as_abi_tuple(),
+            Terms.decode(session.terms).as_abi_tuple(),
+            list(session.players),
+            result,
+            [sign_digest(digest, by_address[player]) for player in session.players],
+        )
+        self.send(self.zk_relayer, payload)
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 

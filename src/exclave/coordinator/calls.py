@@ -8,8 +8,9 @@ from enum import IntEnum
 from typing import Any
 
 from exclave.l1.client import CallRequest, L1Client
-from exclave.protocol import ClaimHeader, Settlement, Terms, keccak256
-from exclave.protocol.claims import CLAIM_HEADER_ABI, SETTLEMENT_ABI
+from exclave.protocol import Anchor, ClaimHeader, Settlement, Terms, keccak256
+from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, SETTLEMENT_ABI
+from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.fields import decode_abi, encode_abi
 from exclave.protocol.terms import TERMS_ABI
 
@@ -37,6 +38,8 @@ class ClaimRecord:
 _SIGNATURES = {
     "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes"),
     "settle": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]"),
+    "confirmCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
+    "settleFromCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
     "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]"),
     "releaseBond": ("uint64", CLAIM_HEADER_ABI),
     "sessionStatus": ("uint64",),
@@ -58,9 +61,19 @@ def encode_claim(root: bytes, count: int, terms: Terms, data_hash: bytes, data: 
     return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data)
 
 
-def encode_settle(claim_id: int, header: ClaimHeader, item: Settlement, index: int, proof: Sequence[bytes]) -> bytes:
-    """`settle`: one session of a claim."""
-    return encode_call("settle", claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
+def encode_settle(
+    claim_id: int, header: ClaimHeader, item: Settlement, index: int, proof: Sequence[bytes], anchor: Anchor
+) -> bytes:
+    """What takes one leaf of a claim to its end.
+
+    `settle`, or `settleFromCheckpoint` when its range starts at a checkpoint, or `confirmCheckpoint` when it is one.
+    """
+    arguments = (claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
+    if item.leaf.result_hash == ZERO_HASH:
+        return encode_call("confirmCheckpoint", *arguments, anchor.as_abi_tuple())
+    if item.leaf.first_number:
+        return encode_call("settleFromCheckpoint", *arguments, anchor.as_abi_tuple())
+    return encode_call("settle", *arguments)
 
 
 def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement]) -> bytes:

@@ -41,12 +41,15 @@ from exclave.l1.transaction_manager import EthTxManager
 from exclave.l1.values import L1Header
 from exclave.node.metrics import CLAIMS_SENT, COORDINATOR_ERRORS, COORDINATOR_JOBS, SETTLEMENTS_SENT
 from exclave.protocol import (
+    NO_ANCHOR,
+    Anchor,
     ClaimHeader,
     DataMode,
     SessionClaim,
     SessionConfig,
     Settlement,
     Terms,
+    block_hash_proof,
     keccak256,
     merkle_proof,
     merkle_root,
@@ -93,7 +96,8 @@ class _ClaimToSettle:
     def settlement(self, index: int) -> Settlement:
         """Leaf `index` as the contract takes it."""
         leaf = self.claims[index]
-        return Settlement(session_config(self.sessions[leaf.session_id]), leaf, self.results[leaf.session_id])
+        result = b"" if leaf.result_hash == ZERO_HASH else self.results[leaf.session_id]
+        return Settlement(session_config(self.sessions[leaf.session_id]), leaf, result)
 
 
 class Coordinator:
@@ -279,7 +283,10 @@ class Coordinator:
         return self._store.read(lambda tx: list(tx.scalars(query)))
 
     def _load_claim(self, claim_id: int) -> _ClaimToSettle | None:
-        """All about a claim; None when no session is left to settle in it (checkpoints settle nothing)."""
+        """All about a claim; None when nothing in it can be settled now.
+
+        Checkpoints are confirmed in their order, and the range after the last of them settles the session.
+        """
 
         def work(tx: Connection) -> _ClaimToSettle | None:
             claim = self._store.claims.get(claim_id, connection=tx)
@@ -293,16 +300,19 @@ class Coordinator:
                 session = self._store.sessions.get(leaf.session_id, connection=tx)
                 assert session is not None, "claims refer to sessions"
                 sessions[leaf.session_id] = session
-                if leaf.result_hash == ZERO_HASH:
-                    continue
-                head = self._store.blocks.head(leaf.session_id, connection=tx)
-                if head is None or head.result is None or keccak256(head.result) != leaf.result_hash:
-                    log.error("a claimed session's chain was replaced", claim=claim_id, session=leaf.session_id)
-                    return None
-                results[leaf.session_id] = head.result
-                job = self._store.jobs.get(leaf.session_id, leaf.first_number, connection=tx)
-                if job is not None and job.state is JobState.CLAIMED and job.claim_id == claim_id:
-                    jobs.append(job)
+                if leaf.result_hash != ZERO_HASH:
+                    head = self._store.blocks.head(leaf.session_id, connection=tx)
+                    if head is None or head.result is None or keccak256(head.result) != leaf.result_hash:
+                        log.error("a claimed session's chain was replaced", claim=claim_id, session=leaf.session_id)
+                        return None
+                    results[leaf.session_id] = head.result
+                before = None
+                for job in self._store.jobs.of_session(leaf.session_id, connection=tx):
+                    mine = job.first_number == leaf.first_number and job.claim_id == claim_id
+                    anchored = before is None or before.state is JobState.SETTLED
+                    if mine and anchored and job.state is JobState.CLAIMED and job.not_before <= self._store.now():
+                        jobs.append(job)
+                    before = job
             if not jobs:
                 return None
             terms = Terms.decode(sessions[decoded[0].session_id].terms)
@@ -312,10 +322,10 @@ class Coordinator:
         return self._store.read(work)
 
     async def _settle_intents(self, todo: _ClaimToSettle, open_jobs: Sequence[Job]) -> list[tuple[Intent, list[Job]]]:
-        """One transaction for the whole claim where it fits and holds only results, else one for each session."""
+        """One transaction for the whole claim where it fits and has no checkpoints, else one for each session."""
         claim_id = todo.claim.claim_id
         attempt = max(job.attempts for job in open_jobs)
-        if len(open_jobs) > 1 and all(leaf.result_hash != ZERO_HASH for leaf in todo.claims):
+        if len(open_jobs) > 1 and all(leaf.result_hash != ZERO_HASH and not leaf.first_number for leaf in todo.claims):
             items = [todo.settlement(index) for index in range(len(todo.claims))]
             data = encode_settle_all(claim_id, todo.header, items)
             if await self._fits(data):
@@ -331,10 +341,18 @@ class Coordinator:
                 todo.settlement(job.leaf_index),
                 job.leaf_index,
                 merkle_proof(leaves, job.leaf_index),
+                await asyncio.to_thread(self._anchor, todo.claims[job.leaf_index]),
             )
             key = f"{_settle_key(todo.claim)}:{job.leaf_index}:{job.attempts}"
             intents.append((Intent(key=key, to=self._settings.zk_relayer, data=data), [job]))
         return intents
+
+    def _anchor(self, leaf: SessionClaim) -> Anchor:
+        """Where a leaf's range starts."""
+        if leaf.first_number == 0:
+            return NO_ANCHOR
+        hashes = self._store.blocks.hashes(leaf.session_id, leaf.first_number, leaf.last_number)
+        return Anchor(hashes[0], tuple(block_hash_proof(hashes, 0)))
 
     async def _fits(self, data: bytes) -> bool:
         """Whether one transaction can do it: within the gas cap and the pools' size."""

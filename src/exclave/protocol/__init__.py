@@ -2,6 +2,8 @@
 
 from exclave.protocol.batch_data import BlockData, SessionData, decode_batch_data, encode_batch_data
 from exclave.protocol.claims import (
+    NO_ANCHOR,
+    Anchor,
     ClaimHeader,
     SessionClaim,
     Settlement,
@@ -40,6 +42,8 @@ from exclave.protocol.template import (
 from exclave.protocol.terms import DataMode, Terms, address_bytes
 
 __all__ = [
+    "NO_ANCHOR",
+    "Anchor",
     "BlockData",
     "ClaimHeader",
     "DataMode",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.errors import DecodeError, InvalidField
 from exclave.protocol.fields import decode_abi, encode_abi, keccak256, require_bytes, require_unsigned
 from exclave.protocol.merkle import merkle_proof, merkle_root
@@ -17,6 +18,7 @@ SETTLEMENT_ABI: Final = (
     "(uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,address,"
     "bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes)"
 )
+ANCHOR_ABI: Final = "(bytes32,bytes32[])"
 SESSION_CLAIM_ABI: Final = "(uint64,bytes32,bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)"
 
 
@@ -135,8 +137,24 @@ class ClaimHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a range starts that doesn't start at block 0: its first block's hash, proven under `blockHashesRoot`."""
+
+    block_hash: bytes
+    proof: tuple[bytes, ...]
+
+    def as_abi_tuple(self) -> tuple[Any, ...]:
+        """The struct's members in ABI order."""
+        return (self.block_hash, list(self.proof))
+
+
+NO_ANCHOR: Final = Anchor(ZERO_HASH, ())
+"""For ranges that start at block 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """One session to settle: what L1 can't derive from its configuration, its leaf and its result."""
+    """One leaf to settle or (with an empty result) to confirm as a checkpoint, as far as L1 can't derive it itself."""
 
     config: SessionConfig
     leaf: SessionClaim
@@ -144,7 +162,7 @@ class Settlement:
 
     def __post_init__(self) -> None:
         require_bytes("result", self.result)
-        if keccak256(self.result) != self.leaf.result_hash:
+        if keccak256(self.result) != self.leaf.result_hash and (self.result or self.leaf.result_hash != ZERO_HASH):
             raise InvalidField(f"session {self.leaf.session_id}: the result is not the claimed one")
 
     def as_abi_tuple(self) -> tuple[Any, ...]:

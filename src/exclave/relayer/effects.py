@@ -9,6 +9,7 @@ from exclave.protocol import keccak256, session_chain_id
 from exclave.relayer.events import (
     BondReleased,
     CallbackFailed,
+    CheckpointConfirmed,
     ClaimPosted,
     Event,
     LeafHeld,
@@ -44,6 +45,8 @@ def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, conn
             return _enqueue(store, event, connection)
         case ClaimPosted():
             return _claim(store, event, connection)
+        case CheckpointConfirmed():
+            return _confirm(store, event, connection)
         case SessionSettled():
             return _settle(store, event, connection)
         case SessionAborted():
@@ -131,6 +134,26 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
             )
         )
     return True
+
+
+def _confirm(store: Store, event: CheckpointConfirmed, connection: Connection) -> bool:
+    jobs = schema.jobs.c
+    changed = connection.execute(
+        update(schema.jobs)
+        .where(
+            jobs.session_id == event.session_id,
+            jobs.claim_id == event.claim_id,
+            jobs.last_number == event.number,
+            jobs.state != JobState.SETTLED,
+        )
+        .values(
+            state=JobState.SETTLED,
+            settle_transaction=event.origin.transaction_hash,
+            error=None,
+            updated_at=store.now(),
+        )
+    )
+    return bool(changed.rowcount)
 
 
 def _settle(store: Store, event: SessionSettled, connection: Connection) -> bool:

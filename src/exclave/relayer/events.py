@@ -85,6 +85,17 @@ class BondReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointConfirmed:
+    """A checkpoint passed its review: later ranges may start at its last block."""
+
+    origin: Origin
+    session_id: int
+    claim_id: int
+    number: int
+    block_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettled:
     """A session's result is final; `claim_id` is 0 when its players signed the result."""
 
@@ -142,6 +153,7 @@ Event = (
     | MessageEnqueued
     | ClaimPosted
     | BondReleased
+    | CheckpointConfirmed
     | SessionSettled
     | SessionAborted
     | CallbackFailed
@@ -158,6 +170,7 @@ SIGNATURES: Final = {
     "LeafHeld": "LeafHeld(uint64,uint32,uint64)",
     "LeafReleased": "LeafReleased(uint64,uint32,uint64)",
     "LeafKilled": "LeafKilled(uint64,uint32,uint64)",
+    "CheckpointConfirmed": "CheckpointConfirmed(uint64,uint64,uint64,bytes32)",
     "SessionSettled": "SessionSettled(uint64,uint64,bytes32)",
     "SessionAborted": "SessionAborted(uint64)",
     "CallbackFailed": "CallbackFailed(uint64)",
@@ -180,6 +193,7 @@ class EventReader:
             "LeafHeld": lambda origin, log: LeafHeld(origin, _uint(log.topics[1]), _uint(log.topics[2])),
             "LeafReleased": lambda origin, log: LeafReleased(origin, _uint(log.topics[1]), _uint(log.topics[2])),
             "LeafKilled": lambda origin, log: LeafKilled(origin, _uint(log.topics[1]), _uint(log.topics[2])),
+            "CheckpointConfirmed": self._checkpoint_confirmed,
             "SessionSettled": self._session_settled,
             "SessionAborted": lambda origin, log: SessionAborted(origin, _uint(log.topics[1])),
             "CallbackFailed": lambda origin, log: CallbackFailed(origin, _uint(log.topics[1])),
@@ -249,6 +263,10 @@ class EventReader:
             data_hash=data_hash,
             blob_hashes=tuple(blob_hashes),
         )
+
+    def _checkpoint_confirmed(self, origin: Origin, log: L1Log) -> CheckpointConfirmed:
+        number, block_hash = decode_abi(["uint64", "bytes32"], log.data)
+        return CheckpointConfirmed(origin, _uint(log.topics[1]), _uint(log.topics[2]), number, block_hash)
 
     def _session_settled(self, origin: Origin, log: L1Log) -> SessionSettled:
         (result_hash,) = decode_abi(["bytes32"], log.data)

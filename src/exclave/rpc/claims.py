@@ -95,7 +95,7 @@ class ClaimMethods:
         leaves = self._store.claims.leaves(claim_id)
         if len(leaves) != claim.count:
             raise ResourceUnavailable(f"this node doesn't know the sessions of claim {claim_id}")
-        for leaf in leaves:
+        for leaf in reversed(leaves):  # the range with the result, when a checkpoint is in the same claim
             if leaf.session_id == session_id:
                 hashes = [SessionClaim.decode(other.claim).leaf() for other in leaves]
                 return ClaimProof(
