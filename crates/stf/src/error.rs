@@ -19,7 +19,9 @@ pub enum TrieError {
 impl fmt::Display for TrieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { hash, path } => write!(f, "trie node {hash} at depth {} is missing", path.len()),
+            Self::Missing { hash, path } => {
+                write!(f, "trie node {hash} at depth {} is missing", path.len())
+            }
             Self::Malformed => f.write_str("malformed trie node"),
         }
     }
@@ -33,7 +35,10 @@ pub enum StateError {
     /// In the trie of accounts.
     AccountTrie(TrieError),
     /// In the storage trie of the account with this hashed address.
-    StorageTrie { hashed_address: B256, error: TrieError },
+    StorageTrie {
+        hashed_address: B256,
+        error: TrieError,
+    },
     /// The code with this hash is unknown.
     MissingCode(B256),
     /// The hash of the block with this number is needed (BLOCKHASH) and unknown.
@@ -44,7 +49,10 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AccountTrie(error) => write!(f, "accounts: {error}"),
-            Self::StorageTrie { hashed_address, error } => write!(f, "storage of {hashed_address}: {error}"),
+            Self::StorageTrie {
+                hashed_address,
+                error,
+            } => write!(f, "storage of {hashed_address}: {error}"),
             Self::MissingCode(hash) => write!(f, "code {hash} is missing"),
             Self::MissingBlockHash(number) => write!(f, "hash of block {number} is missing"),
         }
@@ -80,11 +88,18 @@ impl fmt::Display for TemplateError {
             Self::Version(version) => write!(f, "template has unknown version {version}"),
             Self::Order => f.write_str("template's accounts or slots aren't in ascending order"),
             Self::EmptyAccount(account) => write!(f, "template's account {account} is empty"),
-            Self::ZeroSlot { account, slot } => write!(f, "template's slot {slot} of {account} is zero"),
-            Self::StorageWithoutCode(account) => {
-                write!(f, "template's account {account} has storage but neither nonce nor code")
+            Self::ZeroSlot { account, slot } => {
+                write!(f, "template's slot {slot} of {account} is zero")
             }
-            Self::InvalidCode(account) => write!(f, "template's account {account} has invalid code"),
+            Self::StorageWithoutCode(account) => {
+                write!(
+                    f,
+                    "template's account {account} has storage but neither nonce nor code"
+                )
+            }
+            Self::InvalidCode(account) => {
+                write!(f, "template's account {account} has invalid code")
+            }
         }
     }
 }
@@ -109,7 +124,9 @@ impl fmt::Display for MalformedTransaction {
         match self {
             Self::Encoding => f.write_str("malformed transaction encoding"),
             Self::UnsupportedType(kind) => write!(f, "transaction type {kind} is not supported"),
-            Self::Unprotected => f.write_str("only replay-protected (EIP-155) transactions allowed"),
+            Self::Unprotected => {
+                f.write_str("only replay-protected (EIP-155) transactions allowed")
+            }
             Self::Signature => f.write_str("invalid transaction signature"),
         }
     }
@@ -142,14 +159,26 @@ impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(error) => write!(f, "{error}"),
-            Self::ChainId { expected, actual } => write!(f, "invalid chain id {actual}, expected {expected}"),
-            Self::BlockFull { gas_limit, gas_left } => {
-                write!(f, "gas limit {gas_limit} exceeds the {gas_left} left in the block")
+            Self::ChainId { expected, actual } => {
+                write!(f, "invalid chain id {actual}, expected {expected}")
+            }
+            Self::BlockFull {
+                gas_limit,
+                gas_left,
+            } => {
+                write!(
+                    f,
+                    "gas limit {gas_limit} exceeds the {gas_left} left in the block"
+                )
             }
             Self::Ended => f.write_str("the session has ended"),
             Self::InitMessage => f.write_str("block 1 must start with the session's init message"),
-            Self::MessageAfterUserTransaction => f.write_str("message from L1 after a user's transaction"),
-            Self::MessageIndex { expected, actual } => write!(f, "message {actual} from L1, expected {expected}"),
+            Self::MessageAfterUserTransaction => {
+                f.write_str("message from L1 after a user's transaction")
+            }
+            Self::MessageIndex { expected, actual } => {
+                write!(f, "message {actual} from L1, expected {expected}")
+            }
             Self::State(error) => write!(f, "state: {error}"),
         }
     }
@@ -179,7 +208,10 @@ pub enum BlockError {
     /// As many senders as transactions are needed.
     Senders { transactions: usize, senders: usize },
     /// The transaction isn't one.
-    MalformedTransaction { index: usize, error: MalformedTransaction },
+    MalformedTransaction {
+        index: usize,
+        error: MalformedTransaction,
+    },
     /// The transaction can't be at its place.
     Transaction { index: usize, error: Box<PushError> },
     /// A root or sum in the header differs from the execution's.
@@ -203,11 +235,18 @@ impl fmt::Display for BlockError {
         match self {
             Self::Malformed => f.write_str("malformed block encoding"),
             Self::HeaderField { name } => write!(f, "invalid header field {name}"),
-            Self::Timestamp { parent, actual } => write!(f, "timestamp {actual} is before the parent's {parent}"),
+            Self::Timestamp { parent, actual } => {
+                write!(f, "timestamp {actual} is before the parent's {parent}")
+            }
             Self::SessionEnded => f.write_str("the session ended with the parent block"),
             Self::NoTransactions => f.write_str("the block has no transactions"),
-            Self::Senders { transactions, senders } => write!(f, "{senders} senders for {transactions} transactions"),
-            Self::MalformedTransaction { index, error } => write!(f, "transaction {index}: {error}"),
+            Self::Senders {
+                transactions,
+                senders,
+            } => write!(f, "{senders} senders for {transactions} transactions"),
+            Self::MalformedTransaction { index, error } => {
+                write!(f, "transaction {index}: {error}")
+            }
             Self::Transaction { index, error } => write!(f, "transaction {index}: {error}"),
             Self::Mismatch { name } => write!(f, "{name} differs from the execution's"),
             Self::State(error) => write!(f, "state: {error}"),
@@ -258,7 +297,10 @@ pub enum GuestError {
     /// The input isn't in the documented encoding.
     Input,
     /// The parent isn't a block of the session.
-    Config { expected: B256, actual: B256 },
+    Config {
+        expected: B256,
+        actual: B256,
+    },
     Witness(WitnessError),
     Block(BlockError),
 }
@@ -267,7 +309,9 @@ impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Input => f.write_str("malformed guest input"),
-            Self::Config { expected, actual } => write!(f, "parent has configuration {actual}, expected {expected}"),
+            Self::Config { expected, actual } => {
+                write!(f, "parent has configuration {actual}, expected {expected}")
+            }
             Self::Witness(error) => write!(f, "{error}"),
             Self::Block(error) => write!(f, "{error}"),
         }
@@ -287,4 +331,3 @@ impl From<BlockError> for GuestError {
         Self::Block(error)
     }
 }
-

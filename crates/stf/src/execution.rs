@@ -9,7 +9,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{keccak256, map::HashMap, Address, Bytes, TxKind, B256, KECCAK256_EMPTY, U256};
+use alloy_primitives::{
+    keccak256, map::HashMap, Address, Bytes, TxKind, B256, KECCAK256_EMPTY, U256,
+};
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, Output};
 use revm::context::{BlockEnv, CfgEnv, ContextSetters, ContextTr, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -80,7 +82,11 @@ impl<'a> StateReader<'a> {
             Entry::Vacant(entry) => {
                 let hashed_address = keccak256(address);
                 let leaf = self.state.leaf(&hashed_address)?.cloned();
-                Ok(entry.insert(LoadedAccount { hashed_address, leaf, slots: HashMap::default() }))
+                Ok(entry.insert(LoadedAccount {
+                    hashed_address,
+                    leaf,
+                    slots: HashMap::default(),
+                }))
             }
         }
     }
@@ -123,7 +129,9 @@ impl Database for StateReader<'_> {
         if number == self.parent.0 {
             return Ok(self.parent.1);
         }
-        self.ancestors.block_hash(number).ok_or(StateError::MissingBlockHash(number))
+        self.ancestors
+            .block_hash(number)
+            .ok_or(StateError::MissingBlockHash(number))
     }
 }
 
@@ -149,7 +157,9 @@ impl StateReader<'_> {
                 continue;
             }
             self.load(*address)?;
-            let (state, Some(loaded)) = (&mut self.state, self.loaded.get(address)) else { continue };
+            let (state, Some(loaded)) = (&mut self.state, self.loaded.get(address)) else {
+                continue;
+            };
             let hashed_address = loaded.hashed_address;
             let before = loaded.leaf.as_ref();
             // An account that was destroyed in the last transaction that touched it is still there (EIP-6780).
@@ -167,10 +177,23 @@ impl StateReader<'_> {
             };
             let old_slots = if is_fresh { None } else { Some(&loaded.slots) };
             let is_storage_changed = write_storage(&mut storage, account, old_slots, &mut |path| {
-                collapsed.storage.entry(hashed_address).or_default().push(path);
+                collapsed
+                    .storage
+                    .entry(hashed_address)
+                    .or_default()
+                    .push(path);
             })
-            .map_err(|error| StateError::StorageTrie { hashed_address, error })?;
-            let AccountInfo { nonce, balance, code_hash, ref code, .. } = account.info;
+            .map_err(|error| StateError::StorageTrie {
+                hashed_address,
+                error,
+            })?;
+            let AccountInfo {
+                nonce,
+                balance,
+                code_hash,
+                ref code,
+                ..
+            } = account.info;
             let is_unchanged = before.is_some_and(|leaf| {
                 !is_fresh
                     && !is_storage_changed
@@ -182,8 +205,16 @@ impl StateReader<'_> {
             if let Some(code) = code {
                 state.insert_code(code_hash, code.clone());
             }
-            let leaf = AccountLeaf { nonce, balance, code_hash, storage };
-            state.accounts.insert(&hashed_address, leaf).map_err(StateError::AccountTrie)?;
+            let leaf = AccountLeaf {
+                nonce,
+                balance,
+                code_hash,
+                storage,
+            };
+            state
+                .accounts
+                .insert(&hashed_address, leaf)
+                .map_err(StateError::AccountTrie)?;
         }
         for hashed_address in deletions {
             self.state
@@ -259,10 +290,17 @@ pub(crate) fn session_evm<'a>(
         basefee: environment.base_fee,
         difficulty: U256::ZERO,
         prevrandao: Some(environment.prev_randao),
-        blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE)),
+        blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(
+            0,
+            BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE,
+        )),
         slot_num: 0,
     };
-    Context::mainnet().with_db(reader).with_block(block).with_cfg(configuration).build_mainnet()
+    Context::mainnet()
+        .with_db(reader)
+        .with_block(block)
+        .with_cfg(configuration)
+        .build_mainnet()
 }
 
 /// Why a transaction was not executed.
@@ -290,8 +328,13 @@ pub(crate) fn execute(
     match &transaction.transaction {
         Transaction::System(message) => execute_message(evm, message),
         Transaction::User(envelope) => {
-            let authorization_list =
-                envelope.authorization_list().unwrap_or_default().iter().cloned().map(Either::Left).collect();
+            let authorization_list = envelope
+                .authorization_list()
+                .unwrap_or_default()
+                .iter()
+                .cloned()
+                .map(Either::Left)
+                .collect();
             Ok(evm.transact_one(TxEnv {
                 tx_type: envelope.tx_type() as u8,
                 caller: transaction.sender,
@@ -328,7 +371,9 @@ fn execute_message(
     });
     let mut handler = MainnetHandler::<SessionEvm<'_>, EVMError<StateError>, EthFrame>::default();
     let result = run_message(&mut handler, evm, message.from);
-    result.or_else(|error| handler.catch_error(evm, error)).map_err(ExecutionError::from)
+    result
+        .or_else(|error| handler.catch_error(evm, error))
+        .map_err(ExecutionError::from)
 }
 
 fn run_message<'a>(

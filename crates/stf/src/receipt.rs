@@ -36,7 +36,11 @@ impl Receipt {
         if self.transaction_type != 0 {
             out.push(self.transaction_type);
         }
-        RlpHeader { list: true, payload_length }.encode(&mut out);
+        RlpHeader {
+            list: true,
+            payload_length,
+        }
+        .encode(&mut out);
         self.status.encode(&mut out);
         self.cumulative_gas_used.encode(&mut out);
         self.bloom.encode(&mut out);

@@ -67,11 +67,22 @@ pub struct Trie<V> {
 
 #[derive(Clone, Debug)]
 enum Node<V> {
-    Leaf { hash: Option<B256>, key: B256, value: V },
+    Leaf {
+        hash: Option<B256>,
+        key: B256,
+        value: V,
+    },
     /// The child is a branch.
-    Extension { hash: Option<B256>, path: Vec<u8>, child: Arc<Node<V>> },
+    Extension {
+        hash: Option<B256>,
+        path: Vec<u8>,
+        child: Arc<Node<V>>,
+    },
     /// At least two children.
-    Branch { hash: Option<B256>, children: Children<V> },
+    Branch {
+        hash: Option<B256>,
+        children: Children<V>,
+    },
     /// A subtree of which only the hash is known.
     Digest(B256),
 }
@@ -104,7 +115,11 @@ pub fn key_path(key: &B256) -> Vec<u8> {
 
 fn set_nibble(key: &mut B256, position: usize, value: u8) {
     let byte = &mut key.0[position / 2];
-    *byte = if position % 2 == 0 { (*byte & 0x0f) | (value << 4) } else { (*byte & 0xf0) | value };
+    *byte = if position % 2 == 0 {
+        (*byte & 0x0f) | (value << 4)
+    } else {
+        (*byte & 0xf0) | value
+    };
 }
 
 fn missing(hash: B256, path: Vec<u8>) -> TrieError {
@@ -120,13 +135,23 @@ impl<V> Default for Trie<V> {
 impl<V> Trie<V> {
     /// The value at `key`.
     pub fn get(&self, key: &B256) -> Result<Option<&V>, TrieError> {
-        let Some(mut node) = self.root.as_deref() else { return Ok(None) };
+        let Some(mut node) = self.root.as_deref() else {
+            return Ok(None);
+        };
         let mut depth = 0;
         loop {
             match node {
-                Node::Leaf { key: leaf_key, value, .. } => return Ok((leaf_key == key).then_some(value)),
+                Node::Leaf {
+                    key: leaf_key,
+                    value,
+                    ..
+                } => return Ok((leaf_key == key).then_some(value)),
                 Node::Extension { path, child, .. } => {
-                    if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
+                    if path
+                        .iter()
+                        .enumerate()
+                        .any(|(i, step)| *step != nibble(key, depth + i))
+                    {
                         return Ok(None);
                     }
                     depth += path.len();
@@ -159,7 +184,11 @@ impl<V: Clone> Trie<V> {
     pub fn insert(&mut self, key: &B256, value: V) -> Result<(), TrieError> {
         match &mut self.root {
             None => {
-                self.root = Some(Arc::new(Node::Leaf { hash: None, key: *key, value }));
+                self.root = Some(Arc::new(Node::Leaf {
+                    hash: None,
+                    key: *key,
+                    value,
+                }));
                 Ok(())
             }
             Some(root) => insert_at(root, 0, key, value),
@@ -168,8 +197,14 @@ impl<V: Clone> Trie<V> {
 
     /// Removes the value at `key`, if there is one. On an error the trie is as before. When a branch is left with one
     /// child, that child is merged with it and must be known: `collapsed` is told its path.
-    pub fn delete(&mut self, key: &B256, collapsed: &mut dyn FnMut(Vec<u8>)) -> Result<(), TrieError> {
-        let Some(root) = &mut self.root else { return Ok(()) };
+    pub fn delete(
+        &mut self,
+        key: &B256,
+        collapsed: &mut dyn FnMut(Vec<u8>),
+    ) -> Result<(), TrieError> {
+        let Some(root) = &mut self.root else {
+            return Ok(());
+        };
         match &**root {
             Node::Leaf { key: leaf_key, .. } => {
                 if leaf_key == key {
@@ -196,7 +231,9 @@ impl<V: Value> Trie<V> {
                 node
             }
         };
-        Ok(Self { root: Some(Arc::new(node)) })
+        Ok(Self {
+            root: Some(Arc::new(node)),
+        })
     }
 
     /// The root hash. Hashes what changed since the last call, and remembers it.
@@ -226,7 +263,9 @@ impl<V: Value> Trie<V> {
     /// RLP of the nodes from the root towards `key`; those that are embedded in their parents are left out.
     pub fn proof(&self, key: &B256) -> Result<Vec<Bytes>, TrieError> {
         let mut out = Vec::new();
-        let Some(mut node) = self.root.as_deref() else { return Ok(out) };
+        let Some(mut node) = self.root.as_deref() else {
+            return Ok(out);
+        };
         let mut depth = 0;
         loop {
             if let Node::Digest(hash) = node {
@@ -238,7 +277,11 @@ impl<V: Value> Trie<V> {
             }
             match node {
                 Node::Extension { path, child, .. } => {
-                    if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
+                    if path
+                        .iter()
+                        .enumerate()
+                        .any(|(i, step)| *step != nibble(key, depth + i))
+                    {
                         return Ok(out);
                     }
                     depth += path.len();
@@ -274,14 +317,18 @@ impl<V: Value> Trie<V> {
 impl<V> Node<V> {
     fn hash(&self) -> Option<B256> {
         match self {
-            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => *hash,
+            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => {
+                *hash
+            }
             Self::Digest(hash) => Some(*hash),
         }
     }
 
     fn set_hash(&mut self, new: Option<B256>) {
         match self {
-            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => *hash = new,
+            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => {
+                *hash = new
+            }
             Self::Digest(_) => {}
         }
     }
@@ -316,18 +363,34 @@ impl<V> Node<V> {
 
 /// A branch or, if the keys below it share more nibbles, an extension to it.
 fn branch_at<V>(path: Vec<u8>, children: Children<V>) -> Node<V> {
-    let branch = Node::Branch { hash: None, children };
+    let branch = Node::Branch {
+        hash: None,
+        children,
+    };
     if path.is_empty() {
         branch
     } else {
-        Node::Extension { hash: None, path, child: Arc::new(branch) }
+        Node::Extension {
+            hash: None,
+            path,
+            child: Arc::new(branch),
+        }
     }
 }
 
-fn insert_at<V: Clone>(node: &mut Arc<Node<V>>, depth: usize, key: &B256, new: V) -> Result<(), TrieError> {
+fn insert_at<V: Clone>(
+    node: &mut Arc<Node<V>>,
+    depth: usize,
+    key: &B256,
+    new: V,
+) -> Result<(), TrieError> {
     let replacement = match Arc::make_mut(node) {
         Node::Digest(hash) => return Err(missing(*hash, nibbles(key, 0, depth))),
-        Node::Leaf { hash, key: leaf_key, value } => {
+        Node::Leaf {
+            hash,
+            key: leaf_key,
+            value,
+        } => {
             if leaf_key == key {
                 *value = new;
                 *hash = None;
@@ -339,13 +402,25 @@ fn insert_at<V: Clone>(node: &mut Arc<Node<V>>, depth: usize, key: &B256, new: V
                 fork += 1;
             }
             let mut children = no_children();
-            let old = Node::Leaf { hash: None, key: *leaf_key, value: value.clone() };
+            let old = Node::Leaf {
+                hash: None,
+                key: *leaf_key,
+                value: value.clone(),
+            };
             children[nibble(leaf_key, fork) as usize] = Some(Arc::new(old));
-            children[nibble(key, fork) as usize] = Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new }));
+            children[nibble(key, fork) as usize] = Some(Arc::new(Node::Leaf {
+                hash: None,
+                key: *key,
+                value: new,
+            }));
             branch_at(nibbles(key, depth, fork), children)
         }
         Node::Extension { hash, path, child } => {
-            let common = path.iter().enumerate().take_while(|(i, step)| **step == nibble(key, depth + i)).count();
+            let common = path
+                .iter()
+                .enumerate()
+                .take_while(|(i, step)| **step == nibble(key, depth + i))
+                .count();
             if common == path.len() {
                 insert_at(child, depth + common, key, new)?;
                 *hash = None;
@@ -356,16 +431,29 @@ fn insert_at<V: Clone>(node: &mut Arc<Node<V>>, depth: usize, key: &B256, new: V
             children[path[common] as usize] = Some(if rest.is_empty() {
                 child.clone()
             } else {
-                Arc::new(Node::Extension { hash: None, path: rest, child: child.clone() })
+                Arc::new(Node::Extension {
+                    hash: None,
+                    path: rest,
+                    child: child.clone(),
+                })
             });
-            children[nibble(key, depth + common) as usize] =
-                Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new }));
+            children[nibble(key, depth + common) as usize] = Some(Arc::new(Node::Leaf {
+                hash: None,
+                key: *key,
+                value: new,
+            }));
             branch_at(path[..common].to_vec(), children)
         }
         Node::Branch { hash, children } => {
             match &mut children[nibble(key, depth) as usize] {
                 Some(child) => insert_at(child, depth + 1, key, new)?,
-                empty => *empty = Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new })),
+                empty => {
+                    *empty = Some(Arc::new(Node::Leaf {
+                        hash: None,
+                        key: *key,
+                        value: new,
+                    }))
+                }
             }
             *hash = None;
             return Ok(());
@@ -388,7 +476,11 @@ fn delete_at<V: Clone>(
         // Its parent, or the trie, deals with a leaf.
         Node::Leaf { .. } => return Ok(false),
         Node::Extension { hash, path, child } => {
-            if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
+            if path
+                .iter()
+                .enumerate()
+                .any(|(i, step)| *step != nibble(key, depth + i))
+            {
                 return Ok(false);
             }
             if !delete_at(child, depth + path.len(), key, collapsed)? {
@@ -405,7 +497,9 @@ fn delete_at<V: Clone>(
         }
         Node::Branch { hash, children } => {
             let step = nibble(key, depth) as usize;
-            let Some(child) = &mut children[step] else { return Ok(false) };
+            let Some(child) = &mut children[step] else {
+                return Ok(false);
+            };
             let leaf_key = match &**child {
                 Node::Leaf { key: leaf_key, .. } => Some(*leaf_key),
                 _ => None,
@@ -421,10 +515,13 @@ fn delete_at<V: Clone>(
                 Some(leaf_key) if leaf_key != *key => return Ok(false),
                 Some(_) => {}
             }
-            let mut others = (0u8..).zip(children.iter()).filter_map(|(other, child)| match child {
-                Some(child) if other as usize != step => Some((other, child)),
-                _ => None,
-            });
+            let mut others =
+                (0u8..)
+                    .zip(children.iter())
+                    .filter_map(|(other, child)| match child {
+                        Some(child) if other as usize != step => Some((other, child)),
+                        _ => None,
+                    });
             match (others.next(), others.next()) {
                 (Some((other, sibling)), None) => {
                     let mut path = nibbles(key, 0, depth);
@@ -434,9 +531,11 @@ fn delete_at<V: Clone>(
                     }
                     collapsed(path);
                     match &**sibling {
-                        Node::Branch { .. } | Node::Digest(_) => {
-                            Node::Extension { hash: None, path: alloc::vec![other], child: sibling.clone() }
-                        }
+                        Node::Branch { .. } | Node::Digest(_) => Node::Extension {
+                            hash: None,
+                            path: alloc::vec![other],
+                            child: sibling.clone(),
+                        },
                         below => prepend(&[other], below),
                     }
                 }
@@ -473,7 +572,10 @@ fn seal<V: Value>(node: &mut Arc<Node<V>>, depth: usize) {
     match node {
         Node::Leaf { value, .. } => value.seal(),
         Node::Extension { path, child, .. } => seal(child, depth + path.len()),
-        Node::Branch { children, .. } => children.iter_mut().flatten().for_each(|child| seal(child, depth + 1)),
+        Node::Branch { children, .. } => children
+            .iter_mut()
+            .flatten()
+            .for_each(|child| seal(child, depth + 1)),
         Node::Digest(_) => {}
     }
     let encoded = node.encode(depth);
@@ -488,7 +590,11 @@ impl<V: Value> Node<V> {
         let mut payload = Vec::with_capacity(544);
         match self {
             Self::Leaf { key, value, .. } => {
-                encode_path(nibbles(key, depth, KEY_NIBBLES).as_slice(), true, &mut payload);
+                encode_path(
+                    nibbles(key, depth, KEY_NIBBLES).as_slice(),
+                    true,
+                    &mut payload,
+                );
                 let mut encoded = Vec::with_capacity(128);
                 value.encode_value(&mut encoded);
                 encoded.as_slice().encode(&mut payload);
@@ -510,7 +616,11 @@ impl<V: Value> Node<V> {
             Self::Digest(_) => {}
         }
         let mut out = Vec::with_capacity(payload.len() + 3);
-        RlpHeader { list: true, payload_length: payload.len() }.encode(&mut out);
+        RlpHeader {
+            list: true,
+            payload_length: payload.len(),
+        }
+        .encode(&mut out);
         out.extend_from_slice(&payload);
         out
     }
@@ -551,7 +661,9 @@ impl<V: Value> Node<V> {
             let item = items.get_mut(count).ok_or(TrieError::Malformed)?;
             let start = payload;
             let header = RlpHeader::decode(&mut payload).map_err(malformed)?;
-            payload = payload.get(header.payload_length..).ok_or(TrieError::Malformed)?;
+            payload = payload
+                .get(header.payload_length..)
+                .ok_or(TrieError::Malformed)?;
             *item = &start[..start.len() - payload.len()];
             count += 1;
         }
@@ -570,7 +682,11 @@ impl<V: Value> Node<V> {
                     }
                     let mut item = items[1];
                     let value = RlpHeader::decode_bytes(&mut item, false).map_err(malformed)?;
-                    return Ok(Self::Leaf { hash: None, key: *prefix, value: V::decode_value(value, nodes)? });
+                    return Ok(Self::Leaf {
+                        hash: None,
+                        key: *prefix,
+                        value: V::decode_value(value, nodes)?,
+                    });
                 }
                 if path.is_empty() || depth + path.len() == KEY_NIBBLES {
                     return Err(TrieError::Malformed);
@@ -578,7 +694,11 @@ impl<V: Value> Node<V> {
                 let child = Self::decode_reference(items[1], depth + path.len(), prefix, nodes)?;
                 match &child {
                     Some(child) if matches!(**child, Self::Branch { .. } | Self::Digest(_)) => {
-                        Ok(Self::Extension { hash: None, path, child: child.clone() })
+                        Ok(Self::Extension {
+                            hash: None,
+                            path,
+                            child: child.clone(),
+                        })
                     }
                     _ => Err(TrieError::Malformed),
                 }
@@ -592,7 +712,10 @@ impl<V: Value> Node<V> {
                 if children.iter().flatten().count() < 2 {
                     return Err(TrieError::Malformed);
                 }
-                Ok(Self::Branch { hash: None, children })
+                Ok(Self::Branch {
+                    hash: None,
+                    children,
+                })
             }
             _ => Err(TrieError::Malformed),
         }
@@ -619,7 +742,9 @@ impl<V: Value> Node<V> {
                 };
                 Ok(Some(Arc::new(node)))
             }
-            [0xc0..=0xff, ..] if item.len() < 32 => Ok(Some(Arc::new(Self::decode(item, depth, prefix, nodes)?))),
+            [0xc0..=0xff, ..] if item.len() < 32 => {
+                Ok(Some(Arc::new(Self::decode(item, depth, prefix, nodes)?)))
+            }
             _ => Err(TrieError::Malformed),
         }
     }
@@ -634,7 +759,10 @@ impl<V: Value> Node<V> {
     ) -> Result<(), TrieError> {
         let encoded = match self {
             Self::Digest(hash) if !paths.is_empty() => {
-                return Err(missing(*hash, paths[0].get(..depth).unwrap_or_default().to_vec()));
+                return Err(missing(
+                    *hash,
+                    paths[0].get(..depth).unwrap_or_default().to_vec(),
+                ));
             }
             Self::Digest(_) => None,
             _ => Some(self.encode(depth)),
@@ -651,9 +779,14 @@ impl<V: Value> Node<V> {
             Self::Leaf { key, value, .. } => visit(key, value, out),
             Self::Extension { path, child, .. } => {
                 let below = depth + path.len();
-                let start = paths.partition_point(|other| other.get(depth..).unwrap_or_default() < path.as_slice());
+                let start = paths.partition_point(|other| {
+                    other.get(depth..).unwrap_or_default() < path.as_slice()
+                });
                 let end = start
-                    + paths[start..].iter().take_while(|other| other.get(depth..below) == Some(path)).count();
+                    + paths[start..]
+                        .iter()
+                        .take_while(|other| other.get(depth..below) == Some(path))
+                        .count();
                 child.collect(below, false, &paths[start..end], out, visit)
             }
             Self::Branch { children, .. } => {

@@ -38,7 +38,12 @@ fn value() -> impl Strategy<Value = U256> {
     ]
 }
 
-fn write(trie: &mut Trie<U256>, key: &B256, value: U256, siblings: &mut Vec<Vec<u8>>) -> Result<(), TrieError> {
+fn write(
+    trie: &mut Trie<U256>,
+    key: &B256,
+    value: U256,
+    siblings: &mut Vec<Vec<u8>>,
+) -> Result<(), TrieError> {
     if value.is_zero() {
         trie.delete(key, &mut |path| siblings.push(path))
     } else {
@@ -235,7 +240,8 @@ fn non_canonical_nodes_are_refused() {
     refused(leaf_with_short_path);
     let leaf_with_zero = [&[0xe3u8, 0xa1, 0x20][..], &[0; 32], &[0x80]].concat();
     refused(leaf_with_zero);
-    let leaf_with_padded_value = [&[0xe5u8, 0xa1, 0x20][..], &[0; 32], &[0x82, 0x00, 0x05]].concat();
+    let leaf_with_padded_value =
+        [&[0xe5u8, 0xa1, 0x20][..], &[0; 32], &[0x82, 0x00, 0x05]].concat();
     refused(leaf_with_padded_value);
     let trailing = [&[0xe3u8, 0xa1, 0x20][..], &[0; 32], &[0x05, 0x00]].concat();
     refused(trailing);
