@@ -311,7 +311,7 @@ def nibbles(key: bytes) -> list[int]:
 
 
 def prove(root: str, key: bytes, proof: list[str]) -> bytes | None:
-    """The value that a Merkle-Patricia proof shows under `keccak256(key)`, None if it shows absence (yellow paper, appendix D)."""
+    """The value that a Merkle-Patricia proof shows under `keccak256(key)`; None for absence (yellow paper, D)."""
     path, expected, nodes = (
         nibbles(keccak256(key)),
         bytes.fromhex(root[2:]),

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support.engine import COUNTER
+from support.engine import COUNTER, wait_until
 from support.rpc import Session, call_data
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from exclave import _engine
 from exclave.protocol import keccak256
 
 PLAIN = "0x" + keccak256(b"Plain(uint256)").hex()
@@ -200,3 +201,21 @@ async def test_who_does_not_read_does_not_hold_up_the_session(session: Session) 
         assert len(await client.heard(heads, 5)) == 5
         assert await client("eth_getBalance", "0x" + COUNTER.hex(), "latest") == "0x0"
     deaf.close()
+
+
+def open_gauge(name: str) -> int:
+    lines = _engine.metrics_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"exclave_rpc_{name} "))
+
+
+async def test_closed_connections_leave_nothing_behind(session: Session) -> None:
+    """Not even in a session that has no more blocks, and not by those who go without a word."""
+    before = open_gauge("websockets"), open_gauge("subscriptions")
+    for abrupt in [False, True]:
+        async with open_socket(session) as client:
+            await client("eth_subscribe", "newHeads")
+            await client("eth_subscribe", "logs", {})
+            assert open_gauge("websockets") > 0 and open_gauge("subscriptions") > 1
+            if abrupt:
+                client.connection.transport.abort()
+    await asyncio.to_thread(wait_until, lambda: (open_gauge("websockets"), open_gauge("subscriptions")) <= before)

@@ -12,6 +12,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -54,8 +55,8 @@ struct Connection {
     target: Target,
     outgoing: Outgoing,
     subscriptions: Arc<SubscriptionTable>,
-    /// Whether the task that follows the session's blocks runs.
-    following: Mutex<bool>,
+    /// The task that follows the session's blocks, from the first subscription on.
+    follower: Mutex<Option<AbortHandle>>,
 }
 
 /// Serves an upgraded connection until either side ends it.
@@ -88,7 +89,7 @@ pub async fn serve(server: Arc<Server>, target: Target, upgraded: Upgraded) {
         target,
         outgoing: outgoing.clone(),
         subscriptions: Arc::default(),
-        following: Mutex::new(false),
+        follower: Mutex::new(None),
     });
     let requests = Arc::new(Semaphore::new(SOCKET_REQUESTS));
     let stopped = server.stopped();
@@ -97,7 +98,7 @@ pub async fn serve(server: Arc<Server>, target: Target, upgraded: Upgraded) {
     let mut heard = Instant::now();
     loop {
         tokio::select! {
-            _ = &mut writer => return,
+            _ = &mut writer => break,
             _ = &mut stopped => {
                 outgoing.close(CloseCode::Away, "node is shutting down").await;
                 break;
@@ -125,7 +126,7 @@ pub async fn serve(server: Arc<Server>, target: Target, upgraded: Upgraded) {
                 // While too many requests are open none is read.
                 let permit = tokio::select! {
                     permit = requests.clone().acquire_owned() => permit,
-                    _ = &mut writer => return,
+                    _ = &mut writer => break,
                 };
                 let connection = connection.clone();
                 let mut work = Box::pin(async move {
@@ -139,10 +140,16 @@ pub async fn serve(server: Arc<Server>, target: Target, upgraded: Upgraded) {
             }
         }
     }
+    // It would keep the connection until the session's next block, which may never come.
+    if let Some(follower) = connection.follower.lock().take() {
+        follower.abort();
+    }
     drop(outgoing);
     drop(connection);
     // What was asked for is still answered if the client goes on reading; the write timeout ends it otherwise.
-    let _ = writer.await;
+    if !writer.is_finished() {
+        let _ = writer.await;
+    }
 }
 
 impl Connection {
@@ -160,11 +167,10 @@ impl Connection {
     }
 
     fn follow(&self, session: &Session) {
-        let mut following = self.following.lock();
-        if !*following {
-            *following = true;
-            tokio::spawn(follow(session.subscribe(), self.outgoing.clone(), Arc::downgrade(&self.subscriptions)));
-        }
+        self.follower.lock().get_or_insert_with(|| {
+            let following = follow(session.subscribe(), self.outgoing.clone(), self.subscriptions.clone());
+            tokio::spawn(following).abort_handle()
+        });
     }
 }
 
@@ -172,14 +178,10 @@ impl Connection {
 async fn follow(
     mut blocks: broadcast::Receiver<Arc<CommittedBlock>>,
     outgoing: Outgoing,
-    subscriptions: std::sync::Weak<SubscriptionTable>,
+    subscriptions: Arc<SubscriptionTable>,
 ) {
     loop {
-        let block = tokio::select! {
-            block = blocks.recv() => block,
-            _ = outgoing.messages.closed() => return,
-        };
-        let block = match block {
+        let block = match blocks.recv().await {
             Ok(block) => block,
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 return outgoing.close(CloseCode::Policy, "subscriber is too slow").await;
@@ -188,8 +190,7 @@ async fn follow(
                 return outgoing.close(CloseCode::Restart, "session left this node's memory; connect again").await;
             }
         };
-        let Some(subscriptions) = subscriptions.upgrade().map(|table| table.all()) else { return };
-        for subscription in subscriptions {
+        for subscription in subscriptions.all() {
             for event in subscription.events(&block) {
                 let Some(text) = subscription.render(&block, event) else { continue };
                 if !outgoing.send(text.into_bytes()).await {

@@ -218,7 +218,8 @@ fn search_gas(stage: &Stage<'_>, mut request: CallRequest) -> Result<u64, RpcErr
         let affordable = available / U256::from(request.gas_price);
         high = high.min(affordable.try_into().unwrap_or(u64::MAX));
     }
-    let too_little = || RpcError::server(format!("gas required exceeds allowance ({high})"));
+    let limit = high;
+    let too_little = || RpcError::server(format!("gas required exceeds allowance ({limit})"));
 
     // A plain transfer needs exactly this much.
     let plain = request.data.is_empty() && request.access_list.is_empty() && request.authorization_list.is_empty();
@@ -252,7 +253,6 @@ fn search_gas(stage: &Stage<'_>, mut request: CallRequest) -> Result<u64, RpcErr
     };
 
     let mut low = used.saturating_sub(1);
-    let mut high = high;
     // Mostly enough: what was used with the greatest refund (a fifth) put back, a stipend, and 64/63 of that.
     let likely = (used.saturating_add(used / 4).saturating_add(2_300)).saturating_mul(64) / 63;
     if likely < high {
