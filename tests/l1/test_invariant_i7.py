@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from l1.bench import FINAL, Bench
+from l1.counter import INCREMENT
 from l1.crashes import Boundaries, Killed
 from support.anvil import account
 
@@ -29,7 +30,7 @@ async def stuck(b: Bench, manager: EthTxManager, round_: int) -> None:
     """Nothing is mined until there are replacements."""
     await manager.step()
     b.clock.seconds += 40
-    if round_ >= 3:
+    if round_ >= 2:
         b.node.mine()
 
 
