@@ -1,0 +1,1 @@
+"""Holdfast's client, bots and template: all that a node needs to have the game played."""
