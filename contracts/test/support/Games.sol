@@ -12,7 +12,8 @@ contract HostileGame is IExclaveGame {
         Revert,
         BurnGas,
         ReturnBomb,
-        Reenter
+        Reenter,
+        NeedsGas
     }
 
     IZkRelayer public immutable relayer;
@@ -20,6 +21,8 @@ contract HostileGame is IExclaveGame {
     bytes public reentry;
     bool public reentrySucceeded;
     uint256 public callbacks;
+    uint256 public aborts;
+    bytes public lastResult;
 
     constructor(IZkRelayer relayer_) {
         relayer = relayer_;
@@ -37,15 +40,19 @@ contract HostileGame is IExclaveGame {
         return relayer.openSession(templateId, players, initData, deadline, terms);
     }
 
-    function onSessionSettled(uint64, bytes calldata) external {
+    function onSessionSettled(uint64, bytes calldata result) external {
+        lastResult = result;
         _misbehave();
     }
 
     function onSessionAborted(uint64) external {
+        ++aborts;
         _misbehave();
     }
 
     function _misbehave() private {
+        // Of the 200,000 that the tests' terms give.
+        if (mode == Mode.NeedsGas) require(gasleft() > 170_000);
         ++callbacks;
         if (mode == Mode.Revert) revert();
         if (mode == Mode.BurnGas) while (true) {}
