@@ -17,7 +17,7 @@ impl Block {
     /// `rlp([header, transactions, [], []])`, a typed transaction being a byte string and a legacy one a list.
     pub fn encoded(&self) -> Bytes {
         let mut payload = header_to_rlp(&self.header);
-        let transactions_length = self.transactions.iter().map(|raw| body_length(raw)).sum();
+        let transactions_length = self.transactions.iter().map(body_length).sum();
         RlpHeader {
             list: true,
             payload_length: transactions_length,

@@ -100,6 +100,8 @@ pub fn fold_inbox(inbox_hash: B256, message_hash: B256) -> B256 {
 }
 
 /// A transaction that a session's block can have.
+// Nearly all are users'; boxing them would cost each an allocation.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transaction {
     /// A message from L1.

@@ -87,6 +87,10 @@ enum Node<V> {
     Digest(B256),
 }
 
+/// Appends what a leaf's value refers to.
+pub type LeafVisitor<'a, V> =
+    &'a mut dyn FnMut(&B256, &V, &mut Vec<Bytes>) -> Result<(), TrieError>;
+
 type Children<V> = [Option<Arc<Node<V>>>; 16];
 
 fn no_children<V>() -> Children<V> {
@@ -96,7 +100,7 @@ fn no_children<V>() -> Children<V> {
 /// The nibble of a key at a position below 64.
 fn nibble(key: &B256, position: usize) -> u8 {
     let byte = key.0[position / 2];
-    if position % 2 == 0 {
+    if position.is_multiple_of(2) {
         byte >> 4
     } else {
         byte & 0x0f
@@ -115,7 +119,7 @@ pub fn key_path(key: &B256) -> Vec<u8> {
 
 fn set_nibble(key: &mut B256, position: usize, value: u8) {
     let byte = &mut key.0[position / 2];
-    *byte = if position % 2 == 0 {
+    *byte = if position.is_multiple_of(2) {
         (*byte & 0x0f) | (value << 4)
     } else {
         (*byte & 0xf0) | value
@@ -305,7 +309,7 @@ impl<V: Value> Trie<V> {
         &self,
         paths: &[Vec<u8>],
         out: &mut Vec<Bytes>,
-        visit: &mut dyn FnMut(&B256, &V, &mut Vec<Bytes>) -> Result<(), TrieError>,
+        visit: LeafVisitor<'_, V>,
     ) -> Result<(), TrieError> {
         match self.root.as_deref() {
             None => Ok(()),
@@ -755,7 +759,7 @@ impl<V: Value> Node<V> {
         is_root: bool,
         paths: &[Vec<u8>],
         out: &mut Vec<Bytes>,
-        visit: &mut dyn FnMut(&B256, &V, &mut Vec<Bytes>) -> Result<(), TrieError>,
+        visit: LeafVisitor<'_, V>,
     ) -> Result<(), TrieError> {
         let encoded = match self {
             Self::Digest(hash) if !paths.is_empty() => {

@@ -548,7 +548,7 @@ fn nothing_follows_the_end_of_the_session() {
     assert!(builder.has_ended());
     assert_eq!(builder.push(&next).unwrap_err(), PushError::Ended);
     let mut header = builder.seal().unwrap().header;
-    header.transactions_root = ordered_trie_root(&[next.raw.clone()]);
+    header.transactions_root = ordered_trie_root(std::slice::from_ref(&next.raw));
     let late = Block {
         header,
         transactions: vec![next.raw],

@@ -84,17 +84,24 @@ fn refused(file: &[u8], expected: TemplateError) {
 #[test]
 fn each_non_canonical_template_is_refused() {
     let valid = account(1, &[1], &[5], &[0x00], &[slot(1, &[1]), slot(2, &[2])]);
-    assert!(State::from_template(&template(&[valid.clone()])).is_ok());
+    assert!(State::from_template(&template(std::slice::from_ref(&valid))).is_ok());
     let malformed = TemplateError::Malformed;
     refused(&[], malformed);
     refused(&hex!("c0"), malformed);
-    refused(&[&template(&[valid.clone()])[..], &[0]].concat(), malformed);
     refused(
-        &list(&[string(&[1]), list(&[valid.clone()]), string(&[])]),
+        &[&template(std::slice::from_ref(&valid))[..], &[0]].concat(),
         malformed,
     );
     refused(
-        &list(&[string(&[2]), list(&[valid.clone()])]),
+        &list(&[
+            string(&[1]),
+            list(std::slice::from_ref(&valid)),
+            string(&[]),
+        ]),
+        malformed,
+    );
+    refused(
+        &list(&[string(&[2]), list(std::slice::from_ref(&valid))]),
         TemplateError::Version(2),
     );
     refused(
