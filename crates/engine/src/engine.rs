@@ -546,3 +546,80 @@ impl stf::BlockHashes for Chain {
         self.block(number).map(|block| block.hash())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::PersistError;
+    use stf::SystemTransaction;
+
+    struct Accepting;
+
+    impl Host for Accepting {
+        fn persist(&self, _blocks: &[Arc<CommittedBlock>]) -> Result<(), PersistError> {
+            Ok(())
+        }
+
+        fn wake(&self, _session_id: u64) -> Result<bool, String> {
+            Ok(false)
+        }
+
+        fn call(&self, _method: &str, _params: &str) -> Result<String, CallError> {
+            Ok("null".into())
+        }
+
+        fn warn(&self, _message: &str) {}
+    }
+
+    #[test]
+    fn invariant_i5_a_session_that_fails_is_dropped_alone() {
+        let options = EngineOptions {
+            preconfirmation_key: None,
+            l1_chain_id: 1,
+            zk_relayer: Address::ZERO,
+            rpc_threads: 1,
+            limits: Limits::default(),
+        };
+        let engine = Engine::new(options, Arc::new(Accepting)).unwrap();
+        let template = engine.add_template(&State::empty().to_template().unwrap()).unwrap();
+        let message = |chain_id| SystemTransaction {
+            chain_id,
+            index: 0,
+            from: stf::SYSTEM_ADDRESS,
+            to: stf::PREDEPLOY,
+            gas_limit: 100_000,
+            data: Bytes::new(),
+        };
+        let open = |session_id| {
+            let opening = SessionOpening {
+                session_id,
+                chain_id: session_id,
+                state_root: template.state_root,
+                config_hash: B256::ZERO,
+                seed: B256::ZERO,
+                timestamp: 1,
+                init_transaction: Some(message(session_id).encoded()),
+            };
+            engine.open_session(opening).unwrap();
+            engine.loaded(session_id).unwrap()
+        };
+        let (broken, sound) = (open(1), open(2));
+        // Can't happen from outside: the message to which block 0 commits is gone.
+        broken.lock_queue().init = None;
+        broken.enqueue_messages(vec![(0, message(1).into())]).unwrap();
+        for session in [1, 2] {
+            engine.activate(session).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        assert!(broken.wait_idle(deadline) && sound.wait_idle(deadline));
+        assert_eq!(engine.loaded_ids(), [2]);
+        assert_eq!((broken.phase(), broken.chain().number(), sound.chain().number()), (Phase::Dropped, 0, 1));
+
+        // It can come back.
+        let again = open(1);
+        engine.activate(1).unwrap();
+        assert!(again.wait_idle(deadline));
+        assert_eq!(again.chain().number(), 1);
+        engine.shutdown();
+    }
+}
