@@ -327,7 +327,8 @@ async def test_two_managers_on_one_key_and_two_stores_stop_with_a_clear_error(
     for i in range(30):
         for name, manager in (("ours", ours), ("theirs", theirs)):
             key = f"{name} {i}"
-            await manager.submit(b.intent(key))
+            # Each its own bytes: one nonce and one content signed twice is one transaction.
+            await manager.submit(b.intent(key, data=INCREMENT + key.encode()))
             keys.append((manager, key))
             try:
                 await manager.step()

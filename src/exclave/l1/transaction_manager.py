@@ -327,7 +327,7 @@ class EthTxManager:
                     self._store.acquire, self.chain_id, self.address, self._owner, self.settings.lease_seconds
                 )
             except KeyLeased as error:
-                if error.expires_in > least or error.expires_in > self.settings.lease_seconds:
+                if error.expires_in >= least or error.expires_in > self.settings.lease_seconds:
                     raise  # prolonged meanwhile: somebody is alive there
                 if least == float("inf"):
                     log.info("waiting for the lease on the key", expires_in=round(error.expires_in, 1))
