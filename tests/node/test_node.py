@@ -1,0 +1,315 @@
+"""The whole node: restarts, L1's outages and reorgs, a second node, its own JSON-RPC methods."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support.anvil import account
+from support.running import VARIABLES, make_config, running_node
+from support.world import GAME_DEPLOYER, PLAYERS, World, call_data, raw_address, signed_call
+
+from exclave import contracts
+from exclave.l1.intents import KeyInUse
+from exclave.node.node import Node
+from exclave.node.supervisor import FatalError
+from exclave.protocol import recover_signer
+from exclave.protocol.constants import PREDEPLOY
+from exclave.protocol.signatures import preconfirmation_digest
+
+
+async def test_restart_at_each_phase(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """INVARIANT I6, I7."""
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=3)
+        await node.opened(session_id)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        await node.play(session_id, 1)
+    async with running_node(world, tmp_path, monkeypatch, coordinator={"batch_delay": 3600}) as node:
+        await node.play(session_id, 2, first_nonce=1)
+        await node.until("the job is there", lambda: node.node.store.jobs.of_session(session_id))
+    async with running_node(world, tmp_path, monkeypatch, l1={"confirmations": 3}) as node:
+        await node.until("the claim is recorded", lambda: node.node.store.batches.find(), mining=False)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        claim_id = await node.claimed(session_id)
+    world.pass_time(61)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        await node.settled(session_id)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        await node.bond_released(claim_id)
+    assert world.claims_on_l1() == 1
+    assert world.callbacks(session_id) == 1
+
+
+async def test_l1_outage_during_play(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    l1 = {"request_timeout": 0.3}
+    async with running_node(world, tmp_path, monkeypatch, l1=l1) as node:
+        session_id = world.open_session(target=3)
+        await node.opened(session_id)
+        os.kill(world.anvil.process.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(1)
+            await node.play(session_id, 3)  # sessions don't need L1
+            await asyncio.sleep(2)
+            health = await node.rpc("zkcop_health")
+            assert health["status"] == "degraded"
+        finally:
+            os.kill(world.anvil.process.pid, signal.SIGCONT)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+        assert world.callbacks(session_id) == 1
+
+
+async def test_reorg_of_the_claim(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """INVARIANT I7."""
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=1)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        await node.claimed(session_id)
+        claim = node.node.store.claims.of_session(session_id)[-1]
+        world.anvil.reorg(world.anvil.block_number() - claim.l1_block_number + 1)
+        assert world.claims_on_l1() == 0
+        await node.until("it is claimed again", lambda: world.claims_on_l1() == 1)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+        assert world.claims_on_l1() == 1
+        assert world.callbacks(session_id) == 1
+
+
+async def test_reorg_of_the_settlement(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """INVARIANT I7."""
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=1)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+        session = node.node.store.sessions.get(session_id)
+        assert session is not None and session.settled_block is not None
+        world.anvil.reorg(world.anvil.block_number() - session.settled_block + 1)
+        assert world.status(session_id) == 1
+        await node.until("it is settled again", lambda: world.status(session_id) == 2)
+        assert world.callbacks(session_id) == 1
+
+
+async def test_reorg_of_the_opening(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=5)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        session = node.node.store.sessions.get(session_id)
+        assert session is not None
+        world.anvil.reorg(world.anvil.block_number() - session.opened_block + 1)
+
+        def reorged() -> bool:
+            found = node.node.store.sessions.get(session_id)
+            return found is not None and found.status == "reorged"
+
+        await node.until("the node notices", reorged)
+        answer = await node.raw_rpc("eth_blockNumber", path=f"/session/{session_id}")
+        assert "error" in answer
+        assert world.open_session(target=1) == session_id
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+
+
+async def test_a_second_node_is_refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        with pytest.raises(FatalError, match=f"process {os.getpid()}.*data directory of its own"):
+            async with Node(make_config(world, tmp_path)).running():
+                pass
+        database = {"data_dir": str(tmp_path / "other"), "database_url": f"sqlite:///{tmp_path}/node/exclave.db"}
+        with pytest.raises(FatalError, match="operator key"):
+            async with Node(make_config(world, tmp_path, node=database)).running():
+                pass
+        monkeypatch.setenv("EXCLAVE_OPERATOR_KEY", "0x" + "11" * 32)
+        with pytest.raises(KeyInUse, match="another key"):
+            async with Node(make_config(world, tmp_path, node=database)).running():
+                pass
+        # The first one goes on.
+        session_id = world.open_session(target=1)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+
+
+async def test_wrong_contract_is_refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    nothing = make_config(world, tmp_path, l1={"zk_relayer": account(1).address})
+    with pytest.raises(FatalError, match="no contract"):
+        async with Node(nothing).running():
+            pass
+    lobby = make_config(world, tmp_path, l1={"zk_relayer": "0x" + world.lobby.hex()})
+    with pytest.raises(FatalError, match="not a ZkRelayer"):
+        async with Node(lobby).running():
+            pass
+
+
+async def test_a_template_is_built_over_json_rpc(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        local = await node.rpc("zkcop_openTemplateSession")
+        chain_id, path = int(local["chainId"], 16), local["path"]
+        code = contracts.load("CounterGame").bytecode
+        raw = signed_call(GAME_DEPLOYER, chain_id, 0, None, code)
+        created = await node.rpc("eth_sendRawTransaction", "0x" + raw.hex(), path=path)
+        receipt = await node.rpc("eth_getTransactionReceipt", created, path=path)
+        refused = await node.raw_rpc("zkcop_exportTemplate", local["sessionId"])
+        assert refused["error"]["code"] == -32602 and "bindGame" in refused["error"]["message"]
+        game = bytes.fromhex(receipt["contractAddress"][2:])
+        raw = signed_call(GAME_DEPLOYER, chain_id, 1, PREDEPLOY, call_data("bindGame(address)", game))
+        await node.rpc("eth_sendRawTransaction", "0x" + raw.hex(), path=path)
+        template = await node.rpc("zkcop_exportTemplate", local["sessionId"])
+        assert template["templateId"] == "0x" + world.template.template_id.hex()
+        assert (await node.rpc("zkcop_getTemplate", template["templateId"]))["data"] == template["data"]
+        on_l1 = await node.raw_rpc("zkcop_exportTemplate", 1)
+        assert on_l1["error"]["code"] == -32001
+
+
+async def test_local_sessions_are_off_unless_enabled(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch, node={"local_sessions": False}) as node:
+        answer = await node.raw_rpc("zkcop_openTemplateSession")
+        assert answer["error"]["code"] == -32004
+
+
+async def test_methods_answer_as_their_document_says(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=2)
+        await node.opened(session_id)
+        await node.play(session_id, 2)
+        claim_id = await node.claimed(session_id)
+        document = await node.rpc("rpc.discover")
+        results = {method["name"]: method["result"]["schema"] for method in document["methods"]}
+        game = "0x" + world.lobby.hex()
+        player = "0x" + raw_address(PLAYERS[0]).hex()
+        template_id = "0x" + world.template.template_id.hex()
+        keys = [entry["key"] for entry in await node.rpc("zkcop_listL1Transactions")]
+        calls: dict[str, list[Any]] = {
+            "zkcop_getSession": [session_id],
+            "zkcop_listSessions": ["open", game, player, 0, 10],
+            "zkcop_getSessionsByGame": [game],
+            "zkcop_getPreconfirmation": [session_id, 1],
+            "zkcop_batchNumber": [],
+            "zkcop_virtualBatchNumber": [],
+            "zkcop_verifiedBatchNumber": [],
+            "zkcop_getBatchByNumber": [1],
+            "zkcop_listBatches": [],
+            "zkcop_batchNumberByBlockNumber": [session_id, 1],
+            "zkcop_isBlockVirtualized": [session_id, 1],
+            "zkcop_isBlockConsolidated": [session_id, 1],
+            "zkcop_consolidatedBlockNumber": [session_id],
+            "zkcop_getClaim": [claim_id],
+            "zkcop_listClaims": [],
+            "zkcop_getClaimsBySession": [session_id],
+            "zkcop_getClaimProof": [session_id],
+            "zkcop_getClaimData": [claim_id],
+            "zkcop_listL1Transactions": [],
+            "zkcop_getL1Transaction": [keys[0]],
+            "zkcop_getL1TransactionsBySession": [session_id],
+            "zkcop_getL1TransactionsByClaim": [claim_id],
+            "zkcop_listTemplates": [],
+            "zkcop_getTemplate": [template_id],
+            "zkcop_nodeInfo": [],
+            "zkcop_health": [],
+            "zkcop_getDefaultTerms": [],
+        }
+        untested = set(results) - set(calls)
+        assert untested == {"rpc.discover", "zkcop_openTemplateSession", "zkcop_exportTemplate"}
+        for name, params in calls.items():
+            schema = {**results[name], "components": document["components"]}
+            jsonschema.Draft202012Validator.check_schema(schema)
+            answer = await node.rpc(name, *params)
+            jsonschema.Draft202012Validator(schema).validate(answer)
+        assert (await node.rpc("zkcop_isBlockVirtualized", session_id, 1)) is True
+        assert (await node.rpc("zkcop_isBlockConsolidated", session_id, 1)) is False
+        preconfirmation = await node.rpc("zkcop_getPreconfirmation", session_id, 1)
+        block_hash, signature = (bytes.fromhex(preconfirmation[name][2:]) for name in ("blockHash", "signature"))
+        digest = preconfirmation_digest(31337, world.zk_relayer, session_id, 1, block_hash)
+        assert recover_signer(digest, signature) == world.operator
+        for name, params, code in (
+            ("zkcop_getSession", [10**6], -32001),
+            ("zkcop_getSession", ["x"], -32602),
+            ("zkcop_getSession", [], -32602),
+            ("zkcop_getClaim", [99], -32001),
+            ("zkcop_noSuchMethod", [], -32601),
+        ):
+            assert (await node.raw_rpc(name, *params))["error"]["code"] == code
+
+
+async def test_the_process_stops_cleanly_and_survives_a_kill(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVARIANT I6: what was acknowledged before SIGKILL is there afterwards, exactly once."""
+    async with running_node(world, tmp_path, monkeypatch):
+        pass  # the template is in the database now
+    environment = {
+        **os.environ,
+        **VARIABLES,
+        "EXCLAVE_NODE__DATA_DIR": str(tmp_path / "node"),
+        "EXCLAVE_NODE__PORT": "0",
+        "EXCLAVE_L1__RPC_URLS": world.anvil.url,
+        "EXCLAVE_L1__CHAIN_ID": "31337",
+        "EXCLAVE_L1__ZK_RELAYER": "0x" + world.zk_relayer.hex(),
+        "EXCLAVE_L1__START_BLOCK": str(world.deployed_in),
+        "EXCLAVE_L1__CONFIRMATIONS": "1",
+        "EXCLAVE_L1__POLL_INTERVAL": "0.05",
+        "EXCLAVE_SIGNER__KIND": "environment",
+        "EXCLAVE_OPERATOR__KIND": "environment",
+        "EXCLAVE_LOGGING__FORMAT": "json",
+    }
+    import httpx
+
+    async def start() -> tuple[asyncio.subprocess.Process, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "exclave", "node", env=environment, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        )
+        assert process.stderr is not None
+        seen = []
+        while line := await asyncio.wait_for(process.stderr.readline(), 60):
+            seen.append(line.decode())
+            if line.startswith(b"{") and json.loads(line).get("event") == "node started":
+                drain = asyncio.create_task(process.stderr.read())
+                process.drain = drain  # type: ignore[attr-defined]
+                return process, json.loads(line)["rpc"]
+        raise AssertionError("".join(seen))
+
+    async def call(url: str, method: str, *params: Any) -> Any:
+        async with httpx.AsyncClient(timeout=30) as client:
+            response = await client.post(url, json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return response.json()
+
+    session_id = world.open_session(target=100)
+    world.anvil.mine(2)
+    process, url = await start()
+    acknowledged = 0
+    for kill in range(3):
+        for _ in range(100):
+            if "result" in await call(f"{url}/session/{session_id}", "eth_chainId"):
+                break
+            await asyncio.sleep(0.05)
+        for _ in range(kill + 2):
+            raw = world.increment(session_id, PLAYERS[0], acknowledged)
+            answer = await call(f"{url}/session/{session_id}", "eth_sendRawTransaction", "0x" + raw.hex())
+            assert "result" in answer, answer
+            acknowledged += 1
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        process, url = await start()
+    address = PLAYERS[0].address
+    count = await call(f"{url}/session/{session_id}", "eth_getTransactionCount", address, "latest")
+    assert int(count["result"], 16) == acknowledged
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
