@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from eth_account import Account
-
 from exclave import _engine, contracts
 from exclave.protocol import base_template
 from exclave.protocol.constants import ZERO_HASH
@@ -55,18 +53,7 @@ def template_session() -> Iterator[TemplateSession]:
 
     Its blocks are kept in memory only.
     """
-
-    def refuse(method: str, params: str) -> str:
-        raise _engine.RpcError(-32601, f"the method {method} does not exist")
-
-    engine = _engine.Engine(
-        persist=lambda blocks: None,
-        wake=lambda session_id: False,
-        call=refuse,
-        preconfirmation_key=None,
-        l1_chain_id=CHAIN_ID,
-        zk_relayer=bytes(20),
-    )
+    engine = _new_engine()
     try:
         template = engine.add_template(base_template(contracts.load("ExclaveSession").deployed_bytecode))
         engine.open_session(LOCAL_SESSION_ID, CHAIN_ID, template.state_root, ZERO_HASH, ZERO_HASH, int(time.time()), None)
@@ -102,9 +89,37 @@ def build_template() -> tuple[bytes, str]:
         return session.export(), world
 
 
-def deployer_address() -> str:
-    """The account that deploys."""
-    return str(Account.from_key(DEPLOYER_KEY).address)
+def describe_template(data: bytes, world: str) -> dict[str, str]:
+    """What goes with a template's file: the hashes that L1 knows, and where the World is in it.
+
+    Raises:
+        exclave._engine.TemplateError: it isn't one.
+    """
+    engine = _new_engine()
+    try:
+        template = engine.add_template(data)
+    finally:
+        engine.shutdown()
+    return {
+        "stateRoot": "0x" + template.state_root.hex(),
+        "dataHash": "0x" + template.data_hash.hex(),
+        "templateId": "0x" + template.template_id.hex(),
+        "world": world,
+    }
+
+
+def _new_engine() -> _engine.Engine:
+    def refuse(method: str, params: str) -> str:
+        raise _engine.RpcError(-32601, f"the method {method} does not exist")
+
+    return _engine.Engine(
+        persist=lambda blocks: None,
+        wake=lambda session_id: False,
+        call=refuse,
+        preconfirmation_key=None,
+        l1_chain_id=CHAIN_ID,
+        zk_relayer=bytes(20),
+    )
 
 
 def run_tool(command: list[str], **environment: str) -> str:

@@ -9,7 +9,7 @@ import { Treasuries } from "./Treasuries.sol";
 /// @title Structures under attack. A garrison that is left alone for a whole turn recovers.
 library Siege {
   function fullGarrison(StructureKind kind) internal pure returns (uint8) {
-    if (kind == StructureKind.Keep) return 120;
+    if (kind == StructureKind.Keep) return 80;
     if (kind == StructureKind.Workshop) return 60;
     return 40;
   }

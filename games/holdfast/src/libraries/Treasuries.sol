@@ -22,6 +22,11 @@ library Treasuries {
     return treasury.gold + treasury.income * (turn - treasury.settledTurn);
   }
 
+  /// @notice Books the income up to `turn`, so that the table shows what there is.
+  function book(uint8 player, uint32 turn) internal {
+    Treasury._set(player, balance(player, turn), Treasury._getIncome(player), turn);
+  }
+
   function spend(uint8 player, uint32 turn, uint16 cost) internal {
     uint32 gold = balance(player, turn);
     if (gold < cost) revert NotEnoughGold(gold, cost);

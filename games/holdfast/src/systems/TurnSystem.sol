@@ -7,11 +7,13 @@ import { Clock, MatchConfig, Player } from "../codegen/index.sol";
 import { TurnLimitNotReached } from "../Errors.sol";
 import { Conclusion } from "../libraries/Conclusion.sol";
 import { Match } from "../libraries/Match.sol";
+import { Treasuries } from "../libraries/Treasuries.sol";
 
 contract TurnSystem is System {
   /// @notice Ends one's turn. When all who are in the match have, the next one begins at once.
   function endTurn() external {
     (uint8 player, uint32 turn) = Match.begin(_msgSender());
+    Treasuries.book(player, turn);
     Clock._setReady(Clock._getReady() | Match.bit(player));
     _advanceIfAllReady(turn);
   }
