@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
@@ -145,19 +146,21 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
 
         sessionId = ++lastSessionId;
-        SessionConfig memory config = SessionConfig({
-            sessionId: sessionId,
-            openedAt: uint64(block.timestamp),
-            openedBlock: uint64(block.number),
-            deadline: deadline,
-            game: msg.sender,
-            templateId: templateId,
-            playersHash: SessionHash.players(players),
-            initDataHash: keccak256(initData),
-            termsHash: SessionHash.terms(terms)
-        });
-        _sessions[sessionId] = SessionHash.word(_configHash(config), SessionStatus.Open);
-        emit SessionOpened(sessionId, msg.sender, templateId, config, players, initData, terms);
+        bytes32 hash = _configHash(
+            SessionConfig({
+                sessionId: sessionId,
+                openedAt: uint64(block.timestamp),
+                openedBlock: uint64(block.number),
+                deadline: deadline,
+                game: msg.sender,
+                templateId: templateId,
+                playersHash: SessionHash.players(players),
+                initDataHash: keccak256(initData),
+                termsHash: SessionHash.terms(terms)
+            })
+        );
+        _sessions[sessionId] = SessionHash.word(hash, SessionStatus.Open);
+        emit SessionOpened(sessionId, msg.sender, templateId, deadline, players, initData, terms);
     }
 
     // ---- inbox
@@ -295,6 +298,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bool disputed = record.held | record.killed != 0;
         bytes32[] memory leaves = new bytes32[](items.length);
         bytes32[] memory words = new bytes32[](items.length);
+        uint256 free = _freeMemory();
         for (uint32 i; i < items.length; ++i) {
             bool live;
             (leaves[i], words[i], live) = _checkItem(header, items[i], keccak256(items[i].result));
@@ -302,6 +306,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             if (!live || items[i].firstNumber != 0 || (disputed && _leaves[claimId][i].state != LeafState.Live)) {
                 words[i] = 0;
             }
+            _resetMemory(free);
         }
         if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
         for (uint32 i; i < items.length; ++i) {
@@ -309,6 +314,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             // A callback may have decided a later session of the list, and the list may name one twice.
             if (word == 0 || _sessions[items[i].sessionId] != word) continue;
             _settle(claimId, header.callbackGas, items[i], keccak256(items[i].result), word);
+            _resetMemory(free);
         }
     }
 
@@ -329,9 +335,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 digest =
             _hashTypedDataV4(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash)));
         for (uint256 i; i < players.length; ++i) {
-            if (!SignatureChecker.isValidSignatureNowCalldata(players[i], digest, signatures[i])) {
-                revert WrongSignature(players[i]);
-            }
+            if (!_signed(players[i], digest, signatures[i])) revert WrongSignature(players[i]);
         }
         // A player's EIP-1271 code is called with staticcall, so that the session is still open here.
         _decide(config.sessionId, word, SessionStatus.Settled);
@@ -518,6 +522,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         revert NotParticipant(msg.sender);
     }
 
+    /// @dev A signature of the player's key, whatever code it has delegated to (EIP-7702), or one that its code accepts (EIP-1271).
+    function _signed(address player, bytes32 digest, bytes calldata signature) private view returns (bool) {
+        (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (problem == ECDSA.RecoverError.NoError && signer == player) return true;
+        return SignatureChecker.isValidERC1271SignatureNowCalldata(player, digest, signature);
+    }
+
     /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias.
     function _sessionSender() private view returns (address) {
         bytes memory code = msg.sender.code;
@@ -632,40 +643,14 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         returns (bytes32 leaf, bytes32 word, bool live)
     {
         uint64 sessionId = item.sessionId;
-        bytes32 hash = _configHash(
-            SessionConfig({
-                sessionId: sessionId,
-                openedAt: item.openedAt,
-                openedBlock: item.openedBlock,
-                deadline: item.deadline,
-                game: item.game,
-                templateId: item.templateId,
-                playersHash: item.playersHash,
-                initDataHash: item.initDataHash,
-                termsHash: header.termsHash
-            })
-        );
+        bytes32 hash = SessionHash.configOf(chainIdBase + sessionId, item, header.termsHash);
         word = _sessions[sessionId];
         if (word.statusOf() == SessionStatus.None || !word.isConfig(hash)) revert WrongConfig(sessionId);
         live = word.statusOf() == SessionStatus.Open;
         if (item.lastTimestamp < item.openedAt || item.lastTimestamp > header.claimedAt) {
             revert WrongTimestamp(sessionId, item.lastTimestamp);
         }
-        leaf = SessionHash.leaf(
-            SessionClaim({
-                sessionId: sessionId,
-                configHash: hash,
-                seed: item.seed,
-                firstNumber: item.firstNumber,
-                lastNumber: item.lastNumber,
-                lastTimestamp: item.lastTimestamp,
-                lastHash: item.lastHash,
-                blockHashesRoot: item.blockHashesRoot,
-                resultHash: resultHash,
-                inboxCount: item.inboxCount,
-                inboxHash: _checkedInbox(header, item, word)
-            })
-        );
+        leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(header, item, word));
     }
 
     /// @dev INVARIANT I4: a message that was due before the session's last block is in it, or the claim can't settle.
@@ -684,6 +669,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             revert MessageLeftOut(item.sessionId, count);
         }
         return _inboxHash(item.sessionId, count);
+    }
+
+    /// @dev With `_resetMemory`, lets each turn of a loop use the same memory, which gets dearer the more there is.
+    function _freeMemory() private pure returns (uint256 free) {
+        assembly ("memory-safe") {
+            free := mload(0x40)
+        }
+    }
+
+    function _resetMemory(uint256 free) private pure {
+        assembly ("memory-safe") {
+            mstore(0x40, free)
+        }
     }
 
     // ---- effects

@@ -65,11 +65,11 @@ contract AbortTest is RelayerFixture {
     }
 
     /// @dev INVARIANT I1, I3: once both can be done, the first one counts, and only it.
-    function testFuzz_I1_I3_claim_and_abort_exclude_each_other(uint256 claimedAt, uint256 at, bool abortFirst) public {
+    function testFuzz_I1_I3_claim_and_abort_exclude_each_other(uint256 claimedAt, uint256 when, bool abortFirst) public {
         vm.warp(bound(claimedAt, config.deadline, abortFrom()));
         (uint64 claimId, ClaimHeader memory header, Settlement memory item) = claimOne(config, terms, "result");
         uint256 windowEnd = uint256(header.claimedAt) + WINDOW;
-        vm.warp(bound(at, abortFrom() - 2, windowEnd + 2 > abortFrom() ? windowEnd + 2 : abortFrom() + 2));
+        vm.warp(bound(when, abortFrom() - 2, windowEnd + 2 > abortFrom() ? windowEnd + 2 : abortFrom() + 2));
         uint256 now_ = vm.getBlockTimestamp();
         bytes memory abort_ = abi.encodeCall(relayer.abort, (config, terms));
         bytes memory settle_ = abi.encodeCall(relayer.settle, (claimId, header, item, 0, noProof()));

@@ -169,7 +169,7 @@ contract DisputesTest is RelayerFixture {
         vm.expectRevert(IZkRelayer.WrongTerms.selector);
         foreign.challenge(id, head, config, leaf, 0, noProof());
         SessionConfig memory forged = config;
-        forged.termsHash = SessionHash.terms(own);
+        forged.termsHash = hashOf(own);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, config.sessionId));
         foreign.challenge(id, head, forged, leaf, 0, noProof());
         vm.warp(uint256(config.deadline) + terms.abortDelay);

@@ -88,7 +88,7 @@ contract GasTest is RelayerFixture {
     {
         bytes32[] memory leaves = new bytes32[](items.length);
         for (uint256 i; i < items.length; ++i) {
-            leaves[i] = SessionHash.leaf(leafOf(items[i], SessionHash.terms(terms)));
+            leaves[i] = SessionHash.leaf(leafOf(items[i], hashOf(terms)));
         }
         bytes32 root = MerkleTree.rootInPlace(leaves);
         header = headerFor(root, count, terms);

@@ -16,11 +16,12 @@ import {
 /// @title Sessions' registry on L1: opening, inbox, claims, settlement, abort. docs/protocol.md is its specification.
 interface IZkRelayer is IBondAccounts {
     event TemplateRegistered(bytes32 indexed templateId, bytes32 stateRoot, bytes32 dataHash, string uri);
+    /// @dev The configuration's other members are the log's block and its timestamp, and hashes of what is here.
     event SessionOpened(
         uint64 indexed sessionId,
         address indexed game,
         bytes32 indexed templateId,
-        SessionConfig config,
+        uint64 deadline,
         address[] players,
         bytes initData,
         Terms terms

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SessionClaim, SessionConfig, SessionStatus, Terms} from "../interfaces/Types.sol";
+import {SessionClaim, SessionConfig, SessionStatus, Settlement, Terms} from "../interfaces/Types.sol";
 
 /// @title The hashes of docs/protocol.md, and the word that L1 keeps of a session.
 library SessionHash {
@@ -14,11 +14,11 @@ library SessionHash {
         return keccak256(abi.encode(stateRoot, dataHash));
     }
 
-    function terms(Terms memory value) internal pure returns (bytes32) {
+    function terms(Terms calldata value) internal pure returns (bytes32) {
         return keccak256(abi.encode(value));
     }
 
-    function players(address[] memory value) internal pure returns (bytes32) {
+    function players(address[] calldata value) internal pure returns (bytes32) {
         return keccak256(abi.encode(value));
     }
 
@@ -26,14 +26,66 @@ library SessionHash {
         return keccak256(abi.encode(block.chainid, address(this), chainId, value));
     }
 
-    /// @dev Hashed twice, so that no inner node of a tree can pass for a leaf.
-    function leaf(SessionClaim memory value) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(value))));
+    /// @notice The hash of the configuration that `item` names, without building the struct.
+    function configOf(uint64 chainId, Settlement calldata item, bytes32 termsHash) internal view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                block.chainid,
+                address(this),
+                chainId,
+                item.sessionId,
+                item.openedAt,
+                item.openedBlock,
+                item.deadline,
+                item.game,
+                item.templateId,
+                item.playersHash,
+                item.initDataHash,
+                termsHash
+            )
+        );
     }
 
-    /// @dev A block's hash as a leaf under `blockHashesRoot`; hashed twice as above.
+    function leaf(SessionClaim memory value) internal pure returns (bytes32) {
+        return hashAgain(keccak256(abi.encode(value)));
+    }
+
+    /// @notice The leaf that `item` settles, without building the struct.
+    function leafOf(Settlement calldata item, bytes32 configHash, bytes32 resultHash, bytes32 inboxHash)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return hashAgain(
+            keccak256(
+                abi.encode(
+                    item.sessionId,
+                    configHash,
+                    item.seed,
+                    item.firstNumber,
+                    item.lastNumber,
+                    item.lastTimestamp,
+                    item.lastHash,
+                    item.blockHashesRoot,
+                    resultHash,
+                    item.inboxCount,
+                    inboxHash
+                )
+            )
+        );
+    }
+
+    /// @dev A block's hash as a leaf under `blockHashesRoot`.
     function blockHashLeaf(bytes32 blockHash) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(blockHash))));
+        return hashAgain(hashAgain(blockHash));
+    }
+
+    /// @dev Leaves are hashed twice, so that no inner node of a tree can pass for a leaf.
+    function hashAgain(bytes32 value) internal pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            mstore(0x00, value)
+            hash := keccak256(0x00, 0x20)
+        }
     }
 
     function checkpoint(uint64 sessionId, uint64 number, bytes32 blockHash) internal pure returns (bytes32) {

@@ -45,6 +45,14 @@ abstract contract RelayerFixture is TestBase {
         disputes = address(new TestDisputeGame(relayer));
     }
 
+    function hashOf(Terms memory terms) internal pure returns (bytes32) {
+        return keccak256(abi.encode(terms));
+    }
+
+    function hashOf(address[] memory players) internal pure returns (bytes32) {
+        return keccak256(abi.encode(players));
+    }
+
     function defaultTerms() internal view returns (Terms memory) {
         return Terms({
             operator: operator,
@@ -96,9 +104,9 @@ abstract contract RelayerFixture is TestBase {
             deadline: deadline,
             game: game,
             templateId: templateId,
-            playersHash: SessionHash.players(players),
+            playersHash: hashOf(players),
             initDataHash: keccak256(hex"1234"),
-            termsHash: SessionHash.terms(terms)
+            termsHash: hashOf(terms)
         });
     }
 
@@ -157,7 +165,7 @@ abstract contract RelayerFixture is TestBase {
     function headerFor(bytes32 root, uint32 count, Terms memory terms) internal view returns (ClaimHeader memory) {
         return ClaimHeader({
             root: root,
-            termsHash: SessionHash.terms(terms),
+            termsHash: hashOf(terms),
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,

@@ -22,7 +22,6 @@ from exclave.protocol import (
 )
 from exclave.protocol.claims import CLAIM_HEADER_ABI
 from exclave.protocol.fields import decode_abi
-from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.terms import TERMS_ABI
 
 
@@ -163,7 +162,7 @@ Event = (
 )
 
 SIGNATURES: Final = {
-    "SessionOpened": f"SessionOpened(uint64,address,bytes32,{SESSION_CONFIG_ABI},address[],bytes,{TERMS_ABI})",
+    "SessionOpened": f"SessionOpened(uint64,address,bytes32,uint64,address[],bytes,{TERMS_ABI})",
     "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,bytes,bytes32)",
     "ClaimPosted": f"ClaimPosted(uint64,address,{CLAIM_HEADER_ABI},uint8,bytes32,bytes32[])",
     "ClaimReleased": "ClaimReleased(uint64,uint256)",
@@ -216,20 +215,22 @@ class EventReader:
             ) from error
 
     def _session_opened(self, origin: Origin, log: L1Log) -> SessionOpened:
-        config_values, player_values, init_data, terms_values = decode_abi(
-            [SESSION_CONFIG_ABI, "address[]", "bytes", TERMS_ABI], log.data
+        deadline, player_values, init_data, terms_values = decode_abi(
+            ["uint64", "address[]", "bytes", TERMS_ABI], log.data
         )
-        config = SessionConfig.from_abi_tuple(config_values)
         terms = Terms.from_abi_tuple(terms_values)
         players = tuple(address_bytes(player) for player in player_values)
-        _require(config.session_id == _uint(log.topics[1]), "its session ids differ")
-        _require(config.game == log.topics[2][12:], "its games differ")
-        _require(config.template_id == log.topics[3], "its templates differ")
-        _require(config.opened_block == origin.block_number, "it names another block")
-        _require(config.opened_at == origin.timestamp, "it names another time")
-        _require(config.players_hash == players_hash(players), "its players aren't those of its hash")
-        _require(config.init_data_hash == keccak256(init_data), "its init data isn't that of its hash")
-        _require(config.terms_hash == terms.hash(), "its terms aren't those of its hash")
+        config = SessionConfig(
+            session_id=_uint(log.topics[1]),
+            opened_at=origin.timestamp,
+            opened_block=origin.block_number,
+            deadline=deadline,
+            game=log.topics[2][12:],
+            template_id=log.topics[3],
+            players_hash=players_hash(players),
+            init_data_hash=keccak256(init_data),
+            terms_hash=terms.hash(),
+        )
         return SessionOpened(
             origin, config, config.hash(self._l1_chain_id, self._zk_relayer), terms, players, init_data
         )

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {RelayerHandler} from "./support/RelayerHandler.sol";
+import {TestBase} from "./support/TestBase.sol";
+
+contract InvariantsTest is TestBase {
+    RelayerHandler private handler;
+
+    function setUp() public {
+        handler = new RelayerHandler();
+    }
+
+    function targetContracts() public view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    /// @dev The checks are not among what actors do.
+    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
+        targets = new FuzzSelector[](1);
+        bytes4[] memory selectors = new bytes4[](16);
+        selectors[0] = handler.passTime.selector;
+        selectors[1] = handler.depositSome.selector;
+        selectors[2] = handler.withdrawSome.selector;
+        selectors[3] = handler.openOne.selector;
+        selectors[4] = handler.misbehave.selector;
+        selectors[5] = handler.forceOne.selector;
+        selectors[6] = handler.claimSome.selector;
+        selectors[7] = handler.settleOne.selector;
+        selectors[8] = handler.settleEvery.selector;
+        selectors[9] = handler.settleTogether.selector;
+        selectors[10] = handler.abortOne.selector;
+        selectors[11] = handler.retryOne.selector;
+        selectors[12] = handler.challengeOne.selector;
+        selectors[13] = handler.expireOne.selector;
+        selectors[14] = handler.defendOne.selector;
+        selectors[15] = handler.releaseOne.selector;
+        targets[0] = FuzzSelector(address(handler), selectors);
+    }
+
+    function invariant_I3_funds_are_conserved() public view {
+        handler.checkFunds();
+    }
+
+    function invariant_I1_sessions_are_decided_once() public view {
+        handler.checkSessions();
+    }
+
+    function afterInvariant() public {
+        handler.checkNothingStuck();
+    }
+}
