@@ -52,6 +52,26 @@ contract InvariantsTest is TestBase {
         handler.checkSessions();
     }
 
+    /// @dev The actors do reach every end: the invariants are not about an empty system.
+    function test_the_actors_reach_every_end() public {
+        bytes4[] memory selectors = targetSelectors()[0].selectors;
+        for (uint256 i; i < 2000; ++i) {
+            uint256 seed = uint256(keccak256(abi.encode(i)));
+            (bool success,) = address(handler).call(
+                abi.encodePacked(selectors[(seed >> 200) % selectors.length], seed, keccak256(abi.encode(seed)), seed >> 128)
+            );
+            assertTrue(success, "an actor's call");
+        }
+        handler.checkFunds();
+        handler.checkSessions();
+        assertTrue(handler.settled() > handler.settledByClaim(), "settled together");
+        assertTrue(handler.settledByClaim() > 0, "settled by claims");
+        assertTrue(handler.aborted() > 0, "aborted");
+        assertTrue(handler.killedLeaves() > 0, "killed");
+        assertTrue(handler.releasedLeaves() > 0, "defended");
+        handler.checkNothingStuck();
+    }
+
     function afterInvariant() public {
         handler.checkNothingStuck();
     }
