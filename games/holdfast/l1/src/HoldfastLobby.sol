@@ -54,7 +54,7 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IHoldfastLobby
-    function join(uint256 matchId, MatchSettings calldata settings) external payable nonReentrant {
+    function joinMatch(uint256 matchId, MatchSettings calldata settings) external payable nonReentrant {
         Match storage game = _waiting(matchId);
         // After a reorg the same id may be another match.
         if (keccak256(abi.encode(settings)) != game.settingsHash) revert WrongSettings();
@@ -63,7 +63,7 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IHoldfastLobby
-    function leave(uint256 matchId) external nonReentrant {
+    function leaveMatch(uint256 matchId) external nonReentrant {
         Match storage game = _waiting(matchId);
         uint256 index = _indexOf(game.players, msg.sender);
         uint256 count = game.players.length;

@@ -48,10 +48,10 @@ interface IHoldfastLobby {
     function createMatch(MatchSettings calldata settings) external payable returns (uint256 matchId);
 
     /// @notice Joins a match; the value sent is the stake. The last one to join starts it.
-    function join(uint256 matchId, MatchSettings calldata settings) external payable;
+    function joinMatch(uint256 matchId, MatchSettings calldata settings) external payable;
 
     /// @notice Leaves a match that has not started; the stake can be withdrawn.
-    function leave(uint256 matchId) external;
+    function leaveMatch(uint256 matchId) external;
 
     /// @notice Pays out all that is the caller's: stakes back and prizes.
     function withdraw(address payable to) external returns (uint256 amount);
