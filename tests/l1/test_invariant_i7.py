@@ -1,4 +1,4 @@
-"""INVARIANT I7: an intent toward L1 takes effect at most once, through crashes, restarts, timeouts, fee bumps, reorgs."""
+"""INVARIANT I7: an intent takes effect on L1 at most once, through crashes, timeouts, fee bumps and reorgs."""
 
 from __future__ import annotations
 
