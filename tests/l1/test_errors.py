@@ -11,7 +11,7 @@ from exclave.l1.errors import node_error, revert_reason
 TEXTS: list[tuple[str, str, int, str]] = [
     # geth: core/error.go, core/txpool, internal/ethapi
     ("geth", "nonce too low: next nonce 5, tx nonce 4", -32000, "NonceTooLow"),
-    ("geth", "nonce too low: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045, tx: 0 state: 1", -32000, "NonceTooLow"),
+    ("geth", "nonce too low: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA9604, tx: 0 state: 1", -32000, "NonceTooLow"),
     ("geth", "nonce too high: tx nonce 3, gapped nonce 1", -32000, "NonceTooHigh"),
     ("geth", "already known", -32000, "AlreadyKnown"),
     ("geth", "replacement transaction underpriced", -32000, "ReplacementUnderpriced"),
@@ -25,12 +25,12 @@ TEXTS: list[tuple[str, str, int, str]] = [
     ("geth", "insufficient funds for transfer", -32000, "InsufficientFunds"),
     ("geth", "intrinsic gas too low: gas 20000, minimum needed 21000", -32000, "IntrinsicGasTooLow"),
     ("geth", "insufficient gas for floor data gas cost: gas 1, minimum needed 2", -32000, "IntrinsicGasTooLow"),
-    ("geth", "max fee per gas less than block base fee: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045, "
+    ("geth", "max fee per gas less than block base fee: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA9604, "
      "maxFeePerGas: 1, baseFee: 7", -32000, "FeeCapTooLow"),
     ("geth", "max fee per blob gas less than block blob gas fee: address 0x47C63d1E391FcB3dCdC40C4d7fA58ADb172f8c38 "
      "blobGasFeeCap: 1875810596, blobBaseFee: 1962046498 (supplied gas 1000000)", -32000, "BlobFeeCapTooLow"),
     ("geth", "transaction gas price below minimum: blob fee cap 0, minimum needed 1", -32000, "BlobFeeCapTooLow"),
-    ("geth", "max priority fee per gas higher than max fee per gas: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045, "
+    ("geth", "max priority fee per gas higher than max fee per gas: address 0xd8dA6BF26964aF9D7eEd9e03E53415D37aA9604, "
      "maxPriorityFeePerGas: 2, maxFeePerGas: 1", -32000, "TipAboveFeeCap"),
     ("geth", "exceeds block gas limit", -32000, "ExceedsBlockGasLimit"),
     ("geth", "transaction gas limit too high (cap: 16777216, tx: 17000000)", -32000, "GasLimitExceeded"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import importlib.resources
+import importlib.util
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import ckzg  # type: ignore[import-not-found]
@@ -32,8 +33,8 @@ USABLE_BYTES_PER_BLOB: Final = FIELD_ELEMENTS_PER_BLOB * USABLE_BYTES_PER_ELEMEN
 LENGTH_BYTES: Final = 4
 
 # The mainnet ceremony's output (consensus-specs, trusted_setup_4096), as eth-account ships it.
-_SETUP_PACKAGE: Final = "eth_account.typed_transactions.blob_transactions"
-_SETUP_FILE: Final = "kzg_trusted_setup.txt"
+_SETUP_PACKAGE: Final = "eth_account"
+_SETUP_FILE: Final = "typed_transactions/blob_transactions/kzg_trusted_setup.txt"
 _SETUP_SHA256: Final = "d39b9f2d047cc9dca2de58f264b6a09448ccd34db967881a6713eacacf0f26b7"
 _PRECOMPUTE: Final = 0
 
@@ -179,10 +180,17 @@ def trusted_setup() -> Any:
 
 @functools.cache
 def _load_trusted_setup() -> Any:
-    resource = importlib.resources.files(_SETUP_PACKAGE).joinpath(_SETUP_FILE)
-    with importlib.resources.as_file(resource) as path:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != _SETUP_SHA256:
-            raise TrustedSetupInvalid(
-                f"{path} isn't the trusted set-up of the Ethereum KZG ceremony: reinstall eth-account"
-            )
-        return ckzg.load_trusted_setup(str(path), _PRECOMPUTE)
+    # Found, not imported: see signers._decrypt for what importing it does to the process.
+    package = importlib.util.find_spec(_SETUP_PACKAGE)
+    if package is None or not package.submodule_search_locations:
+        raise TrustedSetupInvalid("eth-account, which brings the trusted set-up, isn't installed")
+    path = Path(package.submodule_search_locations[0], _SETUP_FILE)
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TrustedSetupInvalid(f"can't read the trusted set-up {path}: {error.strerror}") from error
+    if found != _SETUP_SHA256:
+        raise TrustedSetupInvalid(
+            f"{path} isn't the trusted set-up of the Ethereum KZG ceremony: reinstall eth-account"
+        )
+    return ckzg.load_trusted_setup(str(path), _PRECOMPUTE)

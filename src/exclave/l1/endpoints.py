@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic_core import from_json
 
 from exclave.l1.errors import (
     EndpointBehind,
@@ -252,8 +253,9 @@ class Endpoint:
             # Not chained: an exception of httpx may show the URL.
             raise EndpointUnreachable(f"no connection ({type(error).__name__})") from None
         try:
-            answer = json.loads(b"".join(chunks))
-        except (ValueError, RecursionError):
+            # Not json.loads: deep nesting overflows its C stack where a library has raised the recursion limit.
+            answer = from_json(b"".join(chunks))
+        except ValueError:
             answer = None
         if status == 429:
             raise RateLimited("too many requests (HTTP 429)", -32005)

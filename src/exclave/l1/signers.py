@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import httpx
-from eth_account import Account
 
 from exclave.l1.endpoints import redact_url
 from exclave.l1.errors import L1Error
@@ -87,7 +87,7 @@ def keystore_signer(keystore: Path, password_file: Path) -> LocalSigner:
     except (OSError, ValueError) as error:
         raise SignerError(f"can't read the password file {password_file}: {type(error).__name__}") from None
     try:
-        key = bytes(Account.decrypt(content, password))
+        key = _decrypt(content, password)
     except ValueError as error:
         if "MAC mismatch" in str(error):
             raise SignerError(f"the password in {password_file} doesn't open the keystore {keystore}") from None
@@ -99,6 +99,17 @@ def keystore_signer(keystore: Path, password_file: Path) -> LocalSigner:
     if isinstance(stated, str) and stated.lower().removeprefix("0x") != signer.address.hex():
         raise SignerError(f"{keystore} states another address than that of its key")
     return signer
+
+
+def _decrypt(content: Any, password: str) -> bytes:
+    """eth-account imports py_ecc, which raises Python's recursion limit a hundredfold for the whole process: deeply
+    nested input from outside then ends the process instead of raising `RecursionError`. So the limit is put back.
+    """
+    limit = sys.getrecursionlimit()
+    from eth_account import Account
+
+    sys.setrecursionlimit(limit)
+    return bytes(Account.decrypt(content, password))
 
 
 def environment_signer(
