@@ -114,7 +114,7 @@ contract LobbyInvariantTest {
         bytes4[] memory selectors = new bytes4[](5);
         selectors[0] = LobbyActor.open.selector;
         selectors[1] = LobbyActor.enter.selector;
-        selectors[2] = LobbyActor.exit.selector;
+        selectors[2] = LobbyActor.leaveMatch.selector;
         selectors[3] = LobbyActor.finish.selector;
         selectors[4] = LobbyActor.withdraw.selector;
         targets = new FuzzSelector[](1);
