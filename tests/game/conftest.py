@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "games" / "holdfast"))
-
-from support.holdfast import MatchHost, StartMatch, match_host  # noqa: E402
+from support.holdfast import MatchHost, StartMatch, match_host
 
 
 @pytest.fixture

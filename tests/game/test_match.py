@@ -50,7 +50,7 @@ async def test_actions_weigh_what_real_ones_do(start_match: StartMatch) -> None:
     gas["endTurn"].remove(max(gas["endTurn"]))
     assert set(gas) >= {"move", "attack", "capture", "build", "endTurn"}
     for action, values in gas.items():
-        assert LIGHTEST <= min(values) and max(values) <= HEAVIEST, (action, min(values), max(values))
+        assert min(values) >= LIGHTEST and max(values) <= HEAVIEST, (action, min(values), max(values))
 
 
 async def test_a_match_of_four_can_be_won_by_elimination(start_match: StartMatch) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-import time
 from typing import Any
 
 import httpx
@@ -85,7 +84,7 @@ async def test_a_stopped_match_ranks_who_played(start_match: StartMatch) -> None
     while not submit(host, anybody, contract, stop, nonce):
         nonce += 1
         assert nonce < 100, "the deadline never came"
-        time.sleep(0.2)
+        await asyncio.sleep(0.2)
     assert host.info.ended and host.info.result is not None
     result = MatchResult.decode(host.info.result)
     assert result.ranking[0].lower() == player.address.lower()

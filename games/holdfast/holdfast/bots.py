@@ -1,4 +1,7 @@
-"""A bot: takes what is near, builds against what it sees, and marches on keeps. Deterministic for a random generator."""
+"""A bot: takes what is near, builds against what it sees, and marches on keeps.
+
+Its decisions follow from the state and from the random generator that it is given.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from holdfast.state import (
     distance,
 )
 
-PRIZES: Final = {StructureKind.KEEP: 600, StructureKind.WORKSHOP: 220, StructureKind.MINE: 260}
+PRIZES: Final = {StructureKind.KEEP: 1200, StructureKind.WORKSHOP: 220, StructureKind.MINE: 260}
 """What holding a structure is worth, in gold."""
 
 STARTING_PLAN: Final = (UnitKind.MILITIA, UnitKind.MILITIA, UnitKind.PIKEMAN, UnitKind.ARCHER)
@@ -65,7 +68,8 @@ Action = Move | Attack | Capture | Build | EndTurn
 class Bot:
     """Plays the player `number`. `next_action` is asked again and again, with the state after the action before.
 
-    Each unit moves and acts at most once a turn, and what the rules refused isn't tried again in that turn: every turn ends.
+    Each unit moves and acts at most once a turn, and what the rules refused isn't tried again in that turn: every turn
+    ends.
     """
 
     number: int
@@ -131,7 +135,12 @@ class Bot:
         if kind.armour is Armour.ENGINE:
             for structure in state.structures:
                 reachable = kind.min_range <= distance(tile, structure.tile) <= kind.max_range
-                if reachable and structure.tile not in occupied and structure.garrison > 1 and self._is_enemys(structure):
+                if (
+                    reachable
+                    and structure.tile not in occupied
+                    and structure.garrison > 1
+                    and self._is_enemys(structure)
+                ):
                     yield PRIZES[structure.kind] / 8, Attack(unit.unit_id, structure.tile)
 
     def _fight(self, state: MatchState, unit: Unit, target: Unit, tile: Tile) -> float:
@@ -217,7 +226,9 @@ class Bot:
         if gold < self.rules.unit_types[kind].cost:
             return
         enemies = [player.keep for player in state.players if player.number != self.number and not player.exit]
-        yield Build(min(sites, key=lambda site: (min((distance(site, keep) for keep in enemies), default=0), site)), kind)
+        yield Build(
+            min(sites, key=lambda site: (min((distance(site, keep) for keep in enemies), default=0), site)), kind
+        )
 
     def _wanted(self, state: MatchState) -> UnitKind:
         """First an army that expands, then what hurts the enemies most for its price."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import httpx
 from eth_account.signers.local import LocalAccount
-from eth_utils import keccak, to_checksum_address
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from holdfast.abi import abi
 from holdfast.state import Direction, MatchResult, MatchState, Rules, Tile, UnitKind
@@ -94,10 +95,10 @@ class SessionRpc:
         except (httpx.HTTPError, ValueError) as error:
             raise SessionUnreachable(f"no JSON-RPC at {self.url} ({type(error).__name__}: {error})") from error
         if "error" in answer:
-            error = answer["error"]
-            data = error.get("data")
+            refusal = answer["error"]
+            data = refusal.get("data")
             revert = bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
-            raise RpcRefused(error.get("code", 0), error.get("message", "no message"), revert)
+            raise RpcRefused(refusal.get("code", 0), refusal.get("message", "no message"), revert)
         return answer["result"]
 
     async def call(self, to: str, data: bytes, sender: str | None = None, block: str = "latest") -> bytes:
@@ -223,7 +224,7 @@ class Seat:
                 "type": 2,
                 "chainId": self.world.chain_id,
                 "nonce": self._nonces[address],
-                "to": self.world.address,
+                "to": bytes.fromhex(self.world.address[2:]),
                 "value": 0,
                 "data": data,
                 "gas": ACTION_GAS,

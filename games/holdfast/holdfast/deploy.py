@@ -56,7 +56,9 @@ def template_session() -> Iterator[TemplateSession]:
     engine = _new_engine()
     try:
         template = engine.add_template(base_template(contracts.load("ExclaveSession").deployed_bytecode))
-        engine.open_session(LOCAL_SESSION_ID, CHAIN_ID, template.state_root, ZERO_HASH, ZERO_HASH, int(time.time()), None)
+        engine.open_session(
+            LOCAL_SESSION_ID, CHAIN_ID, template.state_root, ZERO_HASH, ZERO_HASH, int(time.time()), None
+        )
         engine.activate(LOCAL_SESSION_ID)
         port = engine.serve("127.0.0.1", 0)
         yield TemplateSession(engine, f"http://127.0.0.1:{port}/session/{LOCAL_SESSION_ID}")

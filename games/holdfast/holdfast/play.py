@@ -11,7 +11,7 @@ from typing import Final
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from holdfast.bots import Action, Attack, Bot, Build, Capture, Move
 from holdfast.client import (
@@ -84,7 +84,8 @@ async def play_match(
 ) -> AsyncIterator[Event]:
     """Play a session's match to its end with one bot per player, all at once; yields what happens.
 
-    `players` are all the accounts of the match. Their burner keys follow from their own keys and the chain unless `burners` are given.
+    `players` are all the accounts of the match. Their burner keys follow from their own keys and the chain, unless
+    `burners` are given.
     A match goes on where it stands, so that a player who comes back after a crash plays on.
 
     Raises:

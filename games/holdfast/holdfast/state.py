@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from eth_abi import decode
+from eth_abi.abi import decode
 
 MAX_UNITS: Final = 8
 """Units of a player."""
@@ -136,9 +136,17 @@ class MatchState:
     @classmethod
     def from_view(cls, view: Any) -> MatchState:
         """From what `viewMatch` returns."""
-        *head, players, units, structures = view
+        session_id, turn_ends_at, turn_seconds, turn_limit, turn, finished, width, height = view[:8]
+        players, units, structures = view[8:]
         return cls(
-            *head,
+            session_id,
+            turn_ends_at,
+            turn_seconds,
+            turn_limit,
+            turn,
+            finished,
+            width,
+            height,
             tuple(
                 Player(number, account, gold, score, (x, y), exit_, ready)
                 for number, (account, gold, score, x, y, exit_, ready) in enumerate(players, 1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the game's template with `mud deploy` and writes it to template.bin, or checks that it is what the sources give.
+"""Builds the game's template with `mud deploy` and writes it to template.bin, or checks that this is current.
 
 It needs the packages of `npm ci`, and takes some minutes.
 
