@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from support.anvil import account
@@ -270,11 +271,16 @@ async def test_the_process_stops_cleanly_and_survives_a_kill(
         "EXCLAVE_OPERATOR__KIND": "environment",
         "EXCLAVE_LOGGING__FORMAT": "json",
     }
-    import httpx
 
     async def start() -> tuple[asyncio.subprocess.Process, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "exclave", "node", env=environment, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            "-c",
+            "from exclave.cli import main; main()",
+            "node",
+            env=environment,
+            cwd=tmp_path,
+            stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
         seen = []
