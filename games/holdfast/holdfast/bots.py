@@ -27,7 +27,7 @@ from holdfast.state import (
     distance,
 )
 
-PRIZES: Final = {StructureKind.KEEP: 1200, StructureKind.WORKSHOP: 220, StructureKind.MINE: 260}
+PRIZES: Final = {StructureKind.KEEP: 1500, StructureKind.WORKSHOP: 220, StructureKind.MINE: 260}
 """What holding a structure is worth, in gold."""
 
 STARTING_PLAN: Final = (UnitKind.MILITIA, UnitKind.MILITIA, UnitKind.PIKEMAN, UnitKind.ARCHER)
@@ -186,7 +186,7 @@ class Bot:
             for tile in sorted(paths):
                 if tile not in ways:
                     continue
-                worth = prize / (1 + 0.5 * crowd) - 12 * ways[tile] + self.chance.random()
+                worth = prize / (1 + 0.25 * crowd) - 12 * ways[tile] + self.chance.random()
                 if self._blocks_factory(state, tile):
                     worth -= 40
                 if best is None or worth > best[0]:
