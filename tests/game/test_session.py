@@ -9,7 +9,6 @@ import subprocess
 from typing import Any
 
 import httpx
-import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
@@ -109,7 +108,6 @@ def test_store_sync_reads_a_session(start_match: StartMatch) -> None:
     assert synced["records"]["MatchRanking"] == 1
 
 
-@pytest.mark.slow
 def test_mud_deploy_gives_the_committed_template() -> None:
     """`mud deploy` works against a template-building session, and its sources are those of the committed file."""
     assert shutil.which("npx"), "Node.js is needed"
