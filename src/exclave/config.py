@@ -134,7 +134,8 @@ class NodeConfig(Section):
     local_sessions: bool = Field(
         False,
         description=(
-            "Serve `zkcop_createSession`: sessions of this node alone, for building templates. Not for public nodes."
+            "Serve `zkcop_openTemplateSession`: sessions of this node alone, for building templates. "
+            "Not for public nodes."
         ),
     )
 

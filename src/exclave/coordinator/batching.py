@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 from exclave.coordinator.ranges import CAPACITY, ClaimedRange, build_range
 from exclave.coordinator.settings import CoordinatorSettings
 from exclave.protocol import Terms, encode_batch_data, keccak256
-from exclave.store import Job, JobState, Session, SessionStatus, Store, schema
+from exclave.store import Job, JobState, Session, SessionStatus, Store, StoreError, schema
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +68,17 @@ def _fill(store: Store, jobs: Sequence[tuple[Job, Session]], l1_time: int) -> Pr
     size = 0
     for job, session in jobs:
         assert job.last_number is not None, "ended jobs have a last block"
-        claimed = build_range(store, session, job.first_number, job.last_number)
+        try:
+            claimed = build_range(store, session, job.first_number, job.last_number)
+        except StoreError:
+            raise
+        except Exception as error:
+            # INVARIANT I5: one session that can't be claimed doesn't keep the others from it.
+            log.exception("a range can't be read", session=job.session_id)
+            fail_job(store, job, f"it can't be read: {type(error).__name__}: {error}")
+            continue
         if claimed.data_bytes > capacity:
-            _fail(store, job, f"its data is {claimed.data_bytes} bytes, a claim takes {capacity}")
+            fail_job(store, job, f"its data is {claimed.data_bytes} bytes, a claim takes {capacity}")
             continue
         if claimed.claim.last_timestamp > l1_time:
             continue
@@ -86,7 +94,8 @@ def _fill(store: Store, jobs: Sequence[tuple[Job, Session]], l1_time: int) -> Pr
     return None
 
 
-def _fail(store: Store, job: Job, reason: str) -> None:
+def fail_job(store: Store, job: Job, reason: str) -> None:
+    """A range that waits to be claimed can't be: a person must look."""
     log.error("a range can't be claimed", session=job.session_id, first=job.first_number, reason=reason)
 
     def work(tx: Connection) -> None:

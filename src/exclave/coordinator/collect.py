@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from exclave.coordinator.ranges import CAPACITY, RangeTooLarge, cut_range
 from exclave.protocol import Terms
@@ -69,6 +69,14 @@ def _cut_up(store: Store, session: Session, head: Head) -> int:
 
 
 def _make_job(store: Store, session_id: int, first: int, last: int, state: JobState, error: str | None) -> None:
-    with store.transaction() as tx:
+    sessions = schema.sessions
+
+    def work(tx: Connection) -> None:
+        # Locked: the Relayer, which ends a decided session's jobs, must not do so just before this one is made.
+        status = select(sessions.c.status).where(sessions.c.session_id == session_id).with_for_update()
+        if tx.scalar(status) != SessionStatus.OPEN:
+            return
         store.jobs.open(session_id, first, connection=tx)
         store.jobs.move(session_id, first, [JobState.OPEN], state, last_number=last, error=error, connection=tx)
+
+    store.run(work)

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Connection, String, Table, cast, literal, select
 
-from exclave.coordinator.batching import Proposal, propose_batches
+from exclave.coordinator.batching import Proposal, fail_job, propose_batches
 from exclave.coordinator.calls import (
     L1SessionStatus,
     ZkRelayerReader,
@@ -36,7 +36,7 @@ from exclave.coordinator.stopper import Stopper
 from exclave.l1.blobs import pack_blobs
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.errors import L1Error, NodeError
-from exclave.l1.intents import Intent, IntentState
+from exclave.l1.intents import Intent, IntentRefused, IntentState
 from exclave.l1.transaction_manager import EthTxManager
 from exclave.l1.values import L1Header
 from exclave.node.metrics import CLAIMS_SENT, COORDINATOR_ERRORS, COORDINATOR_JOBS, SETTLEMENTS_SENT
@@ -67,6 +67,7 @@ from exclave.store import (
     Session,
     StateConflict,
     Store,
+    StoreError,
     schema,
 )
 from exclave.store.intents import IntentRepository
@@ -159,7 +160,15 @@ class Coordinator:
         for proposal in proposals:
             if await self._all_open([member.session.session_id for member in proposal.members]):
                 deposit = await self._missing_deposit(proposal)
-                await asyncio.to_thread(self._record_claim, proposal, deposit)
+                try:
+                    await asyncio.to_thread(self._record_claim, proposal, deposit)
+                except StateConflict as error:
+                    log.info("not claimed now, the work list has changed meanwhile", reason=str(error))
+                    continue
+                except IntentRefused as error:
+                    for member in proposal.members:
+                        await asyncio.to_thread(fail_job, self._store, member.job, str(error))
+                    continue
                 self._manager.notify()
 
     async def _all_open(self, session_ids: Sequence[int]) -> bool:
@@ -253,17 +262,30 @@ class Coordinator:
 
     async def _settle(self, head: L1Header) -> None:
         for claim_id in await asyncio.to_thread(self._settleable, head.timestamp):
-            todo = await asyncio.to_thread(self._load_claim, claim_id)
-            if todo is None:
-                continue
-            open_jobs = [
-                job for job in todo.jobs if await self._reader.session_status(job.session_id) is L1SessionStatus.OPEN
-            ]
-            if not open_jobs:
-                continue  # L1 decided all of them, the Relayer will say so
-            intents = await self._settle_intents(todo, open_jobs)
+            try:
+                await self._settle_claim(claim_id)
+            except (L1Error, StoreError):
+                raise
+            except Exception:
+                # INVARIANT I5: one claim that can't be settled doesn't keep the others from it.
+                log.exception("a claim can't be settled", claim=claim_id)
+
+    async def _settle_claim(self, claim_id: int) -> None:
+        todo = await asyncio.to_thread(self._load_claim, claim_id)
+        if todo is None:
+            return
+        open_jobs = [
+            job for job in todo.jobs if await self._reader.session_status(job.session_id) is L1SessionStatus.OPEN
+        ]
+        if not open_jobs:
+            return  # L1 decided all of them, the Relayer will say so
+        intents = await self._settle_intents(todo, open_jobs)
+        try:
             await asyncio.to_thread(self._record_settlement, intents)
-            self._manager.notify()
+        except StateConflict as error:
+            log.info("not settled now, the work list has changed meanwhile", reason=str(error))
+            return
+        self._manager.notify()
 
     def _settleable(self, l1_time: int) -> list[int]:
         """Claims of this node whose window is over, with sessions left to settle and no dispute about them."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from exclave.l1.client import L1Client
 from exclave.l1.errors import L1Error
@@ -258,10 +258,15 @@ class Relayer:
         first = next(self._store.blocks.load(session.session_id, 1, 1), None)
         if first is not None and first.parent_hash != genesis:
             self._replace(session, "the L1 block that its seed comes from was replaced")
-        self._store.sessions.set_genesis(session.session_id, seed, genesis)
+        self._store.run(lambda tx: self._begin_chain(session.session_id, seed, genesis, tx))
         SESSIONS_OPENED.inc()
         log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0="0x" + genesis.hex())
         self._wake(session.session_id)
+
+    def _begin_chain(self, session_id: int, seed: bytes, genesis: bytes, tx: Connection) -> None:
+        """Record block 0. What was to be claimed of a chain that stems from another block 0 isn't any more."""
+        if self._store.sessions.set_genesis(session_id, seed, genesis, connection=tx):
+            tx.execute(delete(schema.jobs).where(schema.jobs.c.session_id == session_id))
 
     def _wake(self, session_id: int) -> None:
         """Bring a session into memory; one that can't be is left to its next touch."""
