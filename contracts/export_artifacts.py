@@ -52,7 +52,7 @@ def main() -> int:
     if check and stale:
         print(f"stale: {', '.join(stale)}; run contracts/export_artifacts.py", file=sys.stderr)
         return 1
-    print(f"{len(CONTRACTS)} artifacts, {len(stale)} written" if not check else f"{len(CONTRACTS)} artifacts are current")
+    print(f"{len(CONTRACTS)} artifacts are current" if check else f"{len(CONTRACTS)} artifacts, {len(stale)} written")
     return 0
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jsonschema
 import pytest
 from support.anvil import account
@@ -248,74 +245,3 @@ async def test_methods_answer_as_their_document_says(
             ("zkcop_noSuchMethod", [], -32601),
         ):
             assert (await node.raw_rpc(name, *params))["error"]["code"] == code
-
-
-async def test_the_process_stops_cleanly_and_survives_a_kill(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """INVARIANT I6: what was acknowledged before SIGKILL is there afterwards, exactly once."""
-    async with running_node(world, tmp_path, monkeypatch):
-        pass  # the template is in the database now
-    environment = {
-        **os.environ,
-        **VARIABLES,
-        "EXCLAVE_NODE__DATA_DIR": str(tmp_path / "node"),
-        "EXCLAVE_NODE__PORT": "0",
-        "EXCLAVE_L1__RPC_URLS": world.anvil.url,
-        "EXCLAVE_L1__CHAIN_ID": "31337",
-        "EXCLAVE_L1__ZK_RELAYER": "0x" + world.zk_relayer.hex(),
-        "EXCLAVE_L1__START_BLOCK": str(world.deployed_in),
-        "EXCLAVE_L1__CONFIRMATIONS": "1",
-        "EXCLAVE_L1__POLL_INTERVAL": "0.05",
-        "EXCLAVE_SIGNER__KIND": "environment",
-        "EXCLAVE_OPERATOR__KIND": "environment",
-        "EXCLAVE_LOGGING__FORMAT": "json",
-    }
-
-    async def start() -> tuple[asyncio.subprocess.Process, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from exclave.cli import main; main()",
-            "node",
-            env=environment,
-            cwd=tmp_path,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        seen = []
-        while line := await asyncio.wait_for(process.stderr.readline(), 60):
-            seen.append(line.decode())
-            if line.startswith(b"{") and json.loads(line).get("event") == "node started":
-                drain = asyncio.create_task(process.stderr.read())
-                process.drain = drain  # type: ignore[attr-defined]
-                return process, json.loads(line)["rpc"]
-        raise AssertionError("".join(seen))
-
-    async def call(url: str, method: str, *params: Any) -> Any:
-        async with httpx.AsyncClient(timeout=30) as client:
-            response = await client.post(url, json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        return response.json()
-
-    session_id = world.open_session(target=100)
-    world.anvil.mine(2)
-    process, url = await start()
-    acknowledged = 0
-    for kill in range(3):
-        for _ in range(100):
-            if "result" in await call(f"{url}/session/{session_id}", "eth_chainId"):
-                break
-            await asyncio.sleep(0.05)
-        for _ in range(kill + 2):
-            raw = world.increment(session_id, PLAYERS[0], acknowledged)
-            answer = await call(f"{url}/session/{session_id}", "eth_sendRawTransaction", "0x" + raw.hex())
-            assert "result" in answer, answer
-            acknowledged += 1
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        process, url = await start()
-    address = PLAYERS[0].address
-    count = await call(f"{url}/session/{session_id}", "eth_getTransactionCount", address, "latest")
-    assert int(count["result"], 16) == acknowledged
-    process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 30) == 0

@@ -39,7 +39,10 @@ pub(crate) enum Turn {
     /// Nothing to include.
     Empty,
     /// The state could not be read or the code panicked: a defect of ours, which must not reach other sessions.
-    Failed { reason: String, waiters: Vec<Submission> },
+    Failed {
+        reason: String,
+        waiters: Vec<Submission>,
+    },
 }
 
 /// Builds the session's next block.
@@ -49,9 +52,7 @@ pub(crate) fn take_turn(session: &Arc<Session>, signer: Option<&PreconfirmationS
     let built = catch_unwind(AssertUnwindSafe(|| build(session, signer, limits, &mut waiters)));
     match built {
         Ok(Ok(None)) => Turn::Empty,
-        Ok(Ok(Some(block))) => {
-            Turn::Sealed(Candidate { session: session.clone(), block: Arc::new(block), waiters })
-        }
+        Ok(Ok(Some(block))) => Turn::Sealed(Candidate { session: session.clone(), block: Arc::new(block), waiters }),
         Ok(Err(reason)) => Turn::Failed { reason, waiters },
         Err(panic) => Turn::Failed { reason: panic_message(panic.as_ref()), waiters },
     }
@@ -199,7 +200,8 @@ pub(crate) fn committed(
     sealed: SealedBlock,
     signer: Option<&PreconfirmationSigner>,
 ) -> CommittedBlock {
-    let messages = sealed.transactions.iter().filter(|t| matches!(t.transaction, Transaction::System(_))).count() as u64;
+    let messages =
+        sealed.transactions.iter().filter(|t| matches!(t.transaction, Transaction::System(_))).count() as u64;
     let init = u64::from(sealed.header.number == 1 && has_init);
     let result = (!sealed.result_hash.is_zero()).then(|| find_result(&sealed)).flatten();
     CommittedBlock {

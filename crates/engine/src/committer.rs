@@ -12,7 +12,12 @@ use crate::error::{PersistError, SubmitError};
 use crate::host::Host;
 
 /// Runs until the builders are gone. `refuse` takes a session that isn't ours any more out of memory.
-pub(crate) fn run(candidates: Receiver<Candidate>, host: &dyn Host, group_size: usize, refuse: impl Fn(u64, SubmitError)) {
+pub(crate) fn run(
+    candidates: Receiver<Candidate>,
+    host: &dyn Host,
+    group_size: usize,
+    refuse: impl Fn(u64, SubmitError),
+) {
     // While a group is being written the next one gathers in the channel.
     while let Ok(first) = candidates.recv() {
         let mut group = vec![first];
@@ -36,19 +41,26 @@ fn commit(mut group: Vec<Candidate>, host: &dyn Host, refuse: &impl Fn(u64, Subm
                 let progress = !refused.is_empty();
                 for candidate in refused {
                     let id = candidate.session.id;
-                    host.warn(&format!("session {id}: block {} refused by the store; session dropped", candidate.block.number()));
+                    host.warn(&format!(
+                        "session {id}: block {} refused by the store; session dropped",
+                        candidate.block.number()
+                    ));
                     refuse(id, SubmitError::SessionDropped(id));
                     withdraw(candidate, &SubmitError::SessionDropped(id));
                 }
                 group = rest;
                 if !progress {
                     let reason = "the store refused sessions that it was not asked about".to_owned();
-                    group.drain(..).for_each(|candidate| withdraw(candidate, &SubmitError::StoreUnavailable(reason.clone())));
+                    group
+                        .drain(..)
+                        .for_each(|candidate| withdraw(candidate, &SubmitError::StoreUnavailable(reason.clone())));
                 }
             }
             Err(PersistError::Unavailable(reason)) => {
                 host.warn(&format!("{} blocks not stored: {reason}", group.len()));
-                group.drain(..).for_each(|candidate| withdraw(candidate, &SubmitError::StoreUnavailable(reason.clone())));
+                group
+                    .drain(..)
+                    .for_each(|candidate| withdraw(candidate, &SubmitError::StoreUnavailable(reason.clone())));
             }
         }
     }

@@ -6,8 +6,8 @@ use pyo3::types::PyBytes;
 use std::fmt::Display;
 use stf::alloy_primitives::B256;
 use stf::{
-    header_to_rlp, record_witness, verify_block, verify_block_with_witness, Block, BlockBuilder,
-    BlockHashes, Genesis, Header, RecoveredTransaction, SealedBlock, State, Witness,
+    header_to_rlp, record_witness, verify_block, verify_block_with_witness, Block, BlockBuilder, BlockHashes, Genesis,
+    Header, RecoveredTransaction, SealedBlock, State, Witness,
 };
 
 /// RLP of the header (None if no transaction is valid), why each transaction is invalid, encoded receipts of the
@@ -19,9 +19,7 @@ struct Chain(Vec<Header>);
 
 impl BlockHashes for Chain {
     fn block_hash(&self, number: u64) -> Option<B256> {
-        self.0
-            .get(usize::try_from(number).ok()?)
-            .map(Header::hash_slow)
+        self.0.get(usize::try_from(number).ok()?).map(Header::hash_slow)
     }
 }
 
@@ -37,8 +35,7 @@ pub fn execute_blocks(
     timestamp: u64,
     blocks: Vec<(u64, Vec<Vec<u8>>)>,
 ) -> PyResult<Vec<ExecutedBlock>> {
-    let (mut state, _) =
-        State::from_template(template).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let (mut state, _) = State::from_template(template).map_err(|error| PyValueError::new_err(error.to_string()))?;
     let genesis = Genesis {
         state_root: state.root(),
         config_hash: B256::ZERO,
@@ -50,23 +47,13 @@ pub fn execute_blocks(
     let mut parent = genesis.header();
     let mut executed = Vec::with_capacity(blocks.len());
     for (timestamp, transactions) in blocks {
-        let mut builder = BlockBuilder::new(
-            &parent,
-            parent.hash_slow(),
-            state.clone(),
-            chain_id,
-            timestamp,
-            &chain,
-        )
-        .map_err(failed)?;
+        let mut builder = BlockBuilder::new(&parent, parent.hash_slow(), state.clone(), chain_id, timestamp, &chain)
+            .map_err(failed)?;
         let mut errors = Vec::with_capacity(transactions.len());
         for raw in transactions {
             errors.push(match RecoveredTransaction::decode(raw.into()) {
                 Err(error) => Some(error.to_string()),
-                Ok(transaction) => builder
-                    .push(&transaction)
-                    .err()
-                    .map(|error| error.to_string()),
+                Ok(transaction) => builder.push(&transaction).err().map(|error| error.to_string()),
             });
         }
         if builder.transaction_count() == 0 {
@@ -76,11 +63,7 @@ pub fn execute_blocks(
         let sealed = builder.seal().map_err(failed)?;
         compare_executions(&parent, &state, &sealed, chain_id, &chain)?;
         let header = PyBytes::new(py, &header_to_rlp(&sealed.header)).unbind();
-        let receipts = sealed
-            .receipts
-            .iter()
-            .map(|receipt| PyBytes::new(py, &receipt.encoded()).unbind())
-            .collect();
+        let receipts = sealed.receipts.iter().map(|receipt| PyBytes::new(py, &receipt.encoded()).unbind()).collect();
         executed.push((Some(header), errors, receipts));
         parent = sealed.header.clone();
         chain.0.push(sealed.header);
@@ -97,19 +80,13 @@ fn compare_executions(
     chain: &Chain,
 ) -> PyResult<()> {
     let block = Block::decode(&sealed.encoded()).map_err(failed)?;
-    let senders: Vec<_> = sealed
-        .transactions
-        .iter()
-        .map(|transaction| transaction.sender)
-        .collect();
+    let senders: Vec<_> = sealed.transactions.iter().map(|transaction| transaction.sender).collect();
     let header = |number: u64| chain.0.get(usize::try_from(number).ok()?).cloned();
     let witness = record_witness(parent, state, &block, None, chain_id, &header).map_err(failed)?;
     let witness = Witness::decode(&witness.encoded()).map_err(failed)?;
     for senders in [None, Some(&senders[..])] {
-        let on_state = verify_block(parent, state.clone(), &block, senders, chain_id, chain)
-            .map_err(failed)?;
-        let on_witness = verify_block_with_witness(parent, &block, &witness, senders, chain_id)
-            .map_err(failed)?;
+        let on_state = verify_block(parent, state.clone(), &block, senders, chain_id, chain).map_err(failed)?;
+        let on_witness = verify_block_with_witness(parent, &block, &witness, senders, chain_id).map_err(failed)?;
         for verified in [on_state, on_witness] {
             if verified.hash != sealed.hash || verified.receipts != sealed.receipts {
                 return Err(PyRuntimeError::new_err("executions of a block differ"));
@@ -117,12 +94,9 @@ fn compare_executions(
         }
     }
     // The state of incremental changes is the same as one made anew.
-    let (mut again, _) =
-        State::from_template(&sealed.state.to_template().map_err(failed)?).map_err(failed)?;
+    let (mut again, _) = State::from_template(&sealed.state.to_template().map_err(failed)?).map_err(failed)?;
     if again.root() != sealed.header.state_root {
-        return Err(PyRuntimeError::new_err(
-            "the incremental state root is wrong",
-        ));
+        return Err(PyRuntimeError::new_err("the incremental state root is wrong"));
     }
     Ok(())
 }

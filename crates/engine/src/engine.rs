@@ -200,7 +200,9 @@ impl Engine {
         let init = init.map(|(_, recovered)| recovered);
         // A block of an earlier instance that is still being committed must be in the store before the host reads it.
         if !self.sessions.wait_gone(id, Instant::now() + RESTORE_PATIENCE) {
-            return Err(EngineError::State(format!("session {id} was dropped and its last block is still being stored")));
+            return Err(EngineError::State(format!(
+                "session {id} was dropped and its last block is still being stored"
+            )));
         }
         self.sessions.insert(Session::new(id, opening.chain_id, block, init, self.context.clone()))?;
         Ok(hash)
@@ -231,9 +233,17 @@ impl Engine {
 
     /// Executes a stored block again on top of the session's last one and compares the hash. `senders` are those that were recovered before it was stored.
     /// On failure the session is dropped.
-    pub fn restore_block(&self, id: u64, header: &[u8], transactions: Vec<Bytes>, senders: &[Address]) -> Result<(), RestoreError> {
+    pub fn restore_block(
+        &self,
+        id: u64,
+        header: &[u8],
+        transactions: Vec<Bytes>,
+        senders: &[Address],
+    ) -> Result<(), RestoreError> {
         let session = self.loaded(id).ok_or(RestoreError::UnknownSession(id))?;
-        let restored = self.verify_stored(&session, header, transactions, senders).and_then(|block| session.restore(Arc::new(block)));
+        let restored = self
+            .verify_stored(&session, header, transactions, senders)
+            .and_then(|block| session.restore(Arc::new(block)));
         if !matches!(restored, Ok(()) | Err(RestoreError::AlreadyActive(_))) {
             self.sessions.remove(id, SubmitError::SessionDropped(id));
         }

@@ -1,4 +1,7 @@
-"""The exceptions of exclave._engine, compiled into the extension (the stable ABI of Python 3.11 has no native subclasses of exceptions)."""
+"""The exceptions of exclave._engine, compiled into the extension.
+
+The stable ABI of Python 3.11 has no native subclasses of exceptions.
+"""
 
 
 class EngineError(Exception):
@@ -6,7 +9,10 @@ class EngineError(Exception):
 
 
 class SubmitError(EngineError):
-    """A transaction was refused. `kind` is stable, `message` is what Ethereum nodes answer; `index` is its position in the call."""
+    """A transaction was refused.
+
+    `kind` is stable, `message` is what Ethereum nodes answer; `index` is its position in the call.
+    """
 
     def __init__(self, kind, message, index=0):
         super().__init__(kind, message)

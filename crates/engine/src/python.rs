@@ -100,7 +100,10 @@ impl Host for PythonHost {
 
     fn wake(&self, session_id: u64) -> Result<bool, String> {
         let woken = Python::try_attach(|py| {
-            self.wake.call1(py, (session_id,)).and_then(|answer| answer.is_truthy(py)).map_err(|error| error.to_string())
+            self.wake
+                .call1(py, (session_id,))
+                .and_then(|answer| answer.is_truthy(py))
+                .map_err(|error| error.to_string())
         });
         woken.unwrap_or_else(|| Err(NO_INTERPRETER.into()))
     }
@@ -359,16 +362,7 @@ impl PyBlock {
         logs.enumerate()
             .map(|(index, (transaction, log))| {
                 let topic = |at: usize| log.topics().get(at).map(|topic| topic.as_slice());
-                (
-                    index,
-                    transaction,
-                    log.address.as_slice(),
-                    topic(0),
-                    topic(1),
-                    topic(2),
-                    topic(3),
-                    &log.data.data[..],
-                )
+                (index, transaction, log.address.as_slice(), topic(0), topic(1), topic(2), topic(3), &log.data.data[..])
                     .into_pyobject(py)
             })
             .collect()
@@ -408,7 +402,10 @@ impl PyEngine {
         }
         let logger = py.import("logging")?.call_method1("getLogger", ("exclave.engine",))?.unbind();
         let options = EngineOptions {
-            preconfirmation_key: preconfirmation_key.map(|key| word("preconfirmation_key", key)).transpose()?.map(|key| key.0),
+            preconfirmation_key: preconfirmation_key
+                .map(|key| word("preconfirmation_key", key))
+                .transpose()?
+                .map(|key| key.0),
             l1_chain_id,
             zk_relayer: address("zk_relayer", zk_relayer)?,
             rpc_threads,

@@ -207,7 +207,13 @@ impl Queue {
     }
 
     /// Removes the sender's transactions that have waited for `patience` behind a gap; also says what the next nonce is.
-    pub fn expire(&mut self, sender: &Address, committed: u64, patience: Duration, now: Instant) -> (u64, Vec<Pending>) {
+    pub fn expire(
+        &mut self,
+        sender: &Address,
+        committed: u64,
+        patience: Duration,
+        now: Instant,
+    ) -> (u64, Vec<Pending>) {
         let next = self.pending_nonce(sender, committed);
         let Some(queued) = self.senders.get_mut(sender) else { return (next, Vec::new()) };
         let late: Vec<u64> = queued
@@ -257,7 +263,13 @@ mod tests {
             gas_limit: 0,
             data: Bytes::new(),
         };
-        Pending { transaction: message.into(), nonce, waiter: oneshot::channel().0, since: Instant::now(), taken_before: None }
+        Pending {
+            transaction: message.into(),
+            nonce,
+            waiter: oneshot::channel().0,
+            since: Instant::now(),
+            taken_before: None,
+        }
     }
 
     fn address(sender: u8) -> Address {

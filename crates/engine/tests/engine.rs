@@ -90,8 +90,7 @@ fn open(engine: &Engine, session_id: u64) {
 }
 
 fn call(nonce: u64, to: TxKind, input: Bytes) -> Bytes {
-    let transaction =
-        TxEip1559 { chain_id: CHAIN_ID, nonce, gas_limit: 200_000, to, input, ..TxEip1559::default() };
+    let transaction = TxEip1559 { chain_id: CHAIN_ID, nonce, gas_limit: 200_000, to, input, ..TxEip1559::default() };
     let digest = Message::from_digest(transaction.signature_hash().0);
     let signed: RecoverableSignature =
         Secp256k1::new().sign_ecdsa_recoverable(&digest, &SecretKey::from_byte_array(&SECRET).unwrap());

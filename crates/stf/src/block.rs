@@ -18,11 +18,7 @@ impl Block {
     pub fn encoded(&self) -> Bytes {
         let mut payload = header_to_rlp(&self.header);
         let transactions_length = self.transactions.iter().map(body_length).sum();
-        RlpHeader {
-            list: true,
-            payload_length: transactions_length,
-        }
-        .encode(&mut payload);
+        RlpHeader { list: true, payload_length: transactions_length }.encode(&mut payload);
         for raw in &self.transactions {
             if is_list(raw) {
                 payload.extend_from_slice(raw);
@@ -32,11 +28,7 @@ impl Block {
         }
         payload.extend_from_slice(&[alloy_rlp::EMPTY_LIST_CODE, alloy_rlp::EMPTY_LIST_CODE]);
         let mut out = Vec::with_capacity(payload.len() + 10);
-        RlpHeader {
-            list: true,
-            payload_length: payload.len(),
-        }
-        .encode(&mut out);
+        RlpHeader { list: true, payload_length: payload.len() }.encode(&mut out);
         out.extend_from_slice(&payload);
         out.into()
     }
@@ -55,9 +47,7 @@ impl Block {
         while !list.is_empty() {
             let start = list;
             let item = RlpHeader::decode(&mut list).map_err(malformed)?;
-            let body = list
-                .get(..item.payload_length)
-                .ok_or(BlockError::Malformed)?;
+            let body = list.get(..item.payload_length).ok_or(BlockError::Malformed)?;
             list = &list[item.payload_length..];
             transactions.push(if item.list {
                 Bytes::copy_from_slice(&start[..start.len() - list.len()])
@@ -70,10 +60,7 @@ impl Block {
         if payload != [alloy_rlp::EMPTY_LIST_CODE, alloy_rlp::EMPTY_LIST_CODE] {
             return Err(BlockError::Malformed);
         }
-        Ok(Self {
-            header,
-            transactions,
-        })
+        Ok(Self { header, transactions })
     }
 }
 

@@ -1,13 +1,11 @@
 //! Building of blocks. Verification builds the block again and compares, so that both have one executor.
 
 use crate::block::{ordered_trie_root, Block};
-use crate::constants::{
-    EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY, TRANSACTION_GAS_LIMIT_CAP,
-};
+use crate::constants::{EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY, TRANSACTION_GAS_LIMIT_CAP};
 use crate::error::{PushError, StateError};
 use crate::execution::{
-    execute, make_receipt, session_evm, BlockHashes, Collapsed, Environment, ExecutionError,
-    LoadedAccounts, SessionEvm, StateReader,
+    execute, make_receipt, session_evm, BlockHashes, Collapsed, Environment, ExecutionError, LoadedAccounts,
+    SessionEvm, StateReader,
 };
 use crate::receipt::{receipts_root, Receipt};
 use crate::state::State;
@@ -39,11 +37,7 @@ impl SealedBlock {
     pub fn block(&self) -> Block {
         Block {
             header: self.header.clone(),
-            transactions: self
-                .transactions
-                .iter()
-                .map(|transaction| transaction.raw.clone())
-                .collect(),
+            transactions: self.transactions.iter().map(|transaction| transaction.raw.clone()).collect(),
         }
     }
 
@@ -148,10 +142,7 @@ impl<'a> BlockBuilder<'a> {
         }
         let chain_id = transaction.transaction.chain_id().unwrap_or_default();
         if chain_id != self.chain_id {
-            return Err(PushError::ChainId {
-                expected: self.chain_id,
-                actual: chain_id,
-            });
+            return Err(PushError::ChainId { expected: self.chain_id, actual: chain_id });
         }
         let must_be_init = self.transactions.is_empty() && self.init_message_hash.is_some();
         let gas_limit = transaction.transaction.gas_limit();
@@ -165,18 +156,13 @@ impl<'a> BlockBuilder<'a> {
             // Such a transaction fits into no block, while others may fit into a later one.
             Transaction::User(_) if gas_limit > TRANSACTION_GAS_LIMIT_CAP => {
                 let cap = TRANSACTION_GAS_LIMIT_CAP;
-                return Err(PushError::Invalid(
-                    InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap },
-                ));
+                return Err(PushError::Invalid(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap }));
             }
             Transaction::User(_) => {}
         }
         let gas_left = self.gas_left();
         if gas_limit > gas_left {
-            return Err(PushError::BlockFull {
-                gas_limit,
-                gas_left,
-            });
+            return Err(PushError::BlockFull { gas_limit, gas_left });
         }
         let result = execute(&mut self.evm, transaction).map_err(|error| match error {
             ExecutionError::Invalid(error) => PushError::Invalid(error),
@@ -193,8 +179,7 @@ impl<'a> BlockBuilder<'a> {
         self.has_ended = self.is_result_set();
         let kind = transaction.transaction.transaction_type();
         self.transactions.push(transaction.clone());
-        self.receipts
-            .push(make_receipt(kind, result, self.header.gas_limit - gas_left));
+        self.receipts.push(make_receipt(kind, result, self.header.gas_limit - gas_left));
         Ok(&self.receipts[self.receipts.len() - 1])
     }
 
@@ -213,10 +198,9 @@ impl<'a> BlockBuilder<'a> {
             return Err(PushError::MessageAfterUserTransaction);
         }
         match self.next_message {
-            Some(expected) if expected != message.index => Err(PushError::MessageIndex {
-                expected,
-                actual: message.index,
-            }),
+            Some(expected) if expected != message.index => {
+                Err(PushError::MessageIndex { expected, actual: message.index })
+            }
             _ => Ok(()),
         }
     }
@@ -226,10 +210,7 @@ impl<'a> BlockBuilder<'a> {
         let state = &self.evm.ctx.journaled_state.inner.state;
         state.get(&PREDEPLOY).is_some_and(|account| {
             !account.is_selfdestructed_locally()
-                && account
-                    .storage
-                    .get(&U256::ZERO)
-                    .is_some_and(|slot| !slot.present_value.is_zero())
+                && account.storage.get(&U256::ZERO).is_some_and(|slot| !slot.present_value.is_zero())
         })
     }
 
@@ -240,10 +221,7 @@ impl<'a> BlockBuilder<'a> {
 
     /// Gas that is left in the block.
     pub fn gas_left(&self) -> u64 {
-        let used = self
-            .receipts
-            .last()
-            .map_or(0, |receipt| receipt.cumulative_gas_used);
+        let used = self.receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
         self.header.gas_limit.saturating_sub(used)
     }
 
@@ -258,57 +236,22 @@ impl<'a> BlockBuilder<'a> {
     }
 
     pub(crate) fn seal_recording(self) -> Result<(SealedBlock, Touched), StateError> {
-        let Self {
-            evm,
-            mut header,
-            transactions,
-            receipts,
-            inbox_hash,
-            ..
-        } = self;
+        let Self { evm, mut header, transactions, receipts, inbox_hash, .. } = self;
         let mut journal = evm.ctx.journaled_state;
         let changes = journal.finalize();
         let mut reader = journal.database;
         let collapsed = reader.apply(changes)?;
-        let StateReader {
-            mut state,
-            loaded,
-            codes,
-            oldest_ancestor,
-            ..
-        } = reader;
-        let raw: Vec<Bytes> = transactions
-            .iter()
-            .map(|transaction| transaction.raw.clone())
-            .collect();
+        let StateReader { mut state, loaded, codes, oldest_ancestor, .. } = reader;
+        let raw: Vec<Bytes> = transactions.iter().map(|transaction| transaction.raw.clone()).collect();
         header.state_root = state.root();
         header.transactions_root = ordered_trie_root(&raw);
         header.receipts_root = receipts_root(&receipts);
-        header.logs_bloom = receipts
-            .iter()
-            .fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom);
-        header.gas_used = receipts
-            .last()
-            .map_or(0, |receipt| receipt.cumulative_gas_used);
+        header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom);
+        header.gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
         header.parent_beacon_block_root = Some(inbox_hash);
         let result_hash = state.storage(&PREDEPLOY, &U256::ZERO)?.into();
         let hash = header.hash_slow();
-        let block = SealedBlock {
-            header,
-            hash,
-            transactions,
-            receipts,
-            state,
-            result_hash,
-        };
-        Ok((
-            block,
-            Touched {
-                loaded,
-                codes,
-                oldest_ancestor,
-                collapsed,
-            },
-        ))
+        let block = SealedBlock { header, hash, transactions, receipts, state, result_hash };
+        Ok((block, Touched { loaded, codes, oldest_ancestor, collapsed }))
     }
 }

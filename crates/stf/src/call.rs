@@ -2,9 +2,7 @@
 
 use crate::builder::child_header;
 use crate::error::StateError;
-use crate::execution::{
-    make_receipt, session_evm, BlockHashes, Environment, ExecutionError, StateReader,
-};
+use crate::execution::{make_receipt, session_evm, BlockHashes, Environment, ExecutionError, StateReader};
 use crate::state::State;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -144,13 +142,9 @@ pub fn call_with_access_list(
         if is_warm && account.storage.is_empty() {
             continue;
         }
-        let mut storage_keys: Vec<B256> =
-            account.storage.keys().map(|slot| (*slot).into()).collect();
+        let mut storage_keys: Vec<B256> = account.storage.keys().map(|slot| (*slot).into()).collect();
         storage_keys.sort_unstable();
-        items.push(AccessListItem {
-            address,
-            storage_keys,
-        });
+        items.push(AccessListItem { address, storage_keys });
     }
     items.sort_unstable_by_key(|item| item.address);
     Ok((outcome, AccessList(items)))
@@ -164,10 +158,7 @@ fn execute_call(
 ) -> Result<(CallOutcome, EvmState), CallError> {
     let nonce = match request.nonce {
         Some(nonce) => nonce,
-        None => state
-            .account(&request.from)
-            .map_err(CallError::State)?
-            .map_or(0, |account| account.nonce),
+        None => state.account(&request.from).map_err(CallError::State)?.map_or(0, |account| account.nonce),
     };
     let parent = environment.number.saturating_sub(1);
     let parent_hash = ancestors.block_hash(parent).unwrap_or_default();
@@ -189,20 +180,12 @@ fn execute_call(
         configuration.disable_fee_charge = true;
         configuration.tx_gas_limit_cap = Some(u64::MAX);
     });
-    let tx_type = match (
-        request.authorization_list.is_empty(),
-        request.access_list.is_empty(),
-    ) {
+    let tx_type = match (request.authorization_list.is_empty(), request.access_list.is_empty()) {
         (false, _) => 4,
         (true, false) => 1,
         (true, true) => 0,
     };
-    let authorization_list = request
-        .authorization_list
-        .iter()
-        .cloned()
-        .map(Either::Left)
-        .collect();
+    let authorization_list = request.authorization_list.iter().cloned().map(Either::Left).collect();
     let result = evm.transact_one(TxEnv {
         tx_type,
         caller: request.from,

@@ -21,13 +21,10 @@ pub const TRANSACTION_GAS_LIMIT_CAP: u64 = 16_777_216;
 pub const TEMPLATE_VERSION: u64 = 1;
 
 /// Root of an empty Merkle-Patricia trie: keccak256(rlp("")).
-pub const EMPTY_ROOT: B256 =
-    b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
+pub const EMPTY_ROOT: B256 = b256!("0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
 
 /// keccak256(rlp([])), the hash of an empty list of ommers.
-pub const EMPTY_OMMERS_HASH: B256 =
-    b256!("0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
+pub const EMPTY_OMMERS_HASH: B256 = b256!("0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
 
 /// sha256 of nothing: the hash of an empty list of execution-layer requests (EIP-7685).
-pub const EMPTY_REQUESTS_HASH: B256 =
-    b256!("0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+pub const EMPTY_REQUESTS_HASH: B256 = b256!("0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

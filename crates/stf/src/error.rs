@@ -35,10 +35,7 @@ pub enum StateError {
     /// In the trie of accounts.
     AccountTrie(TrieError),
     /// In the storage trie of the account with this hashed address.
-    StorageTrie {
-        hashed_address: B256,
-        error: TrieError,
-    },
+    StorageTrie { hashed_address: B256, error: TrieError },
     /// The code with this hash is unknown.
     MissingCode(B256),
     /// The hash of the block with this number is needed (BLOCKHASH) and unknown.
@@ -49,10 +46,7 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AccountTrie(error) => write!(f, "accounts: {error}"),
-            Self::StorageTrie {
-                hashed_address,
-                error,
-            } => write!(f, "storage of {hashed_address}: {error}"),
+            Self::StorageTrie { hashed_address, error } => write!(f, "storage of {hashed_address}: {error}"),
             Self::MissingCode(hash) => write!(f, "code {hash} is missing"),
             Self::MissingBlockHash(number) => write!(f, "hash of block {number} is missing"),
         }
@@ -92,10 +86,7 @@ impl fmt::Display for TemplateError {
                 write!(f, "template's slot {slot} of {account} is zero")
             }
             Self::StorageWithoutCode(account) => {
-                write!(
-                    f,
-                    "template's account {account} has storage but neither nonce nor code"
-                )
+                write!(f, "template's account {account} has storage but neither nonce nor code")
             }
             Self::InvalidCode(account) => {
                 write!(f, "template's account {account} has invalid code")
@@ -124,9 +115,7 @@ impl fmt::Display for MalformedTransaction {
         match self {
             Self::Encoding => f.write_str("malformed transaction encoding"),
             Self::UnsupportedType(kind) => write!(f, "transaction type {kind} is not supported"),
-            Self::Unprotected => {
-                f.write_str("only replay-protected (EIP-155) transactions allowed")
-            }
+            Self::Unprotected => f.write_str("only replay-protected (EIP-155) transactions allowed"),
             Self::Signature => f.write_str("invalid transaction signature"),
         }
     }
@@ -162,20 +151,12 @@ impl fmt::Display for PushError {
             Self::ChainId { expected, actual } => {
                 write!(f, "invalid chain id {actual}, expected {expected}")
             }
-            Self::BlockFull {
-                gas_limit,
-                gas_left,
-            } => {
-                write!(
-                    f,
-                    "gas limit {gas_limit} exceeds the {gas_left} left in the block"
-                )
+            Self::BlockFull { gas_limit, gas_left } => {
+                write!(f, "gas limit {gas_limit} exceeds the {gas_left} left in the block")
             }
             Self::Ended => f.write_str("the session has ended"),
             Self::InitMessage => f.write_str("block 1 must start with the session's init message"),
-            Self::MessageAfterUserTransaction => {
-                f.write_str("message from L1 after a user's transaction")
-            }
+            Self::MessageAfterUserTransaction => f.write_str("message from L1 after a user's transaction"),
             Self::MessageIndex { expected, actual } => {
                 write!(f, "message {actual} from L1, expected {expected}")
             }
@@ -208,10 +189,7 @@ pub enum BlockError {
     /// As many senders as transactions are needed.
     Senders { transactions: usize, senders: usize },
     /// The transaction isn't one.
-    MalformedTransaction {
-        index: usize,
-        error: MalformedTransaction,
-    },
+    MalformedTransaction { index: usize, error: MalformedTransaction },
     /// The transaction can't be at its place.
     Transaction { index: usize, error: Box<PushError> },
     /// A root or sum in the header differs from the execution's.
@@ -240,10 +218,7 @@ impl fmt::Display for BlockError {
             }
             Self::SessionEnded => f.write_str("the session ended with the parent block"),
             Self::NoTransactions => f.write_str("the block has no transactions"),
-            Self::Senders {
-                transactions,
-                senders,
-            } => write!(f, "{senders} senders for {transactions} transactions"),
+            Self::Senders { transactions, senders } => write!(f, "{senders} senders for {transactions} transactions"),
             Self::MalformedTransaction { index, error } => {
                 write!(f, "transaction {index}: {error}")
             }

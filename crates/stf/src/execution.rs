@@ -9,17 +9,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{
-    keccak256, map::HashMap, Address, Bytes, TxKind, B256, KECCAK256_EMPTY, U256,
-};
+use alloy_primitives::{keccak256, map::HashMap, Address, Bytes, TxKind, B256, KECCAK256_EMPTY, U256};
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, Output};
 use revm::context::{BlockEnv, CfgEnv, ContextSetters, ContextTr, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::JournalTr;
-use revm::handler::{
-    post_execution::build_result_gas, EthFrame, EvmTr, Handler, MainnetContext, MainnetHandler,
-};
+use revm::handler::{post_execution::build_result_gas, EthFrame, EvmTr, Handler, MainnetContext, MainnetHandler};
 use revm::interpreter::InitialAndFloorGas;
 use revm::primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE, hardfork::SpecId};
 use revm::state::{Account as JournaledAccount, AccountInfo, Bytecode, EvmState};
@@ -65,14 +61,7 @@ pub(crate) struct StateReader<'a> {
 
 impl<'a> StateReader<'a> {
     pub fn new(state: State, parent: (u64, B256), ancestors: &'a dyn BlockHashes) -> Self {
-        Self {
-            state,
-            ancestors,
-            parent,
-            loaded: HashMap::default(),
-            codes: BTreeSet::new(),
-            oldest_ancestor: None,
-        }
+        Self { state, ancestors, parent, loaded: HashMap::default(), codes: BTreeSet::new(), oldest_ancestor: None }
     }
 
     fn load(&mut self, address: Address) -> Result<&mut LoadedAccount, StateError> {
@@ -82,11 +71,7 @@ impl<'a> StateReader<'a> {
             Entry::Vacant(entry) => {
                 let hashed_address = keccak256(address);
                 let leaf = self.state.leaf(&hashed_address)?.cloned();
-                Ok(entry.insert(LoadedAccount {
-                    hashed_address,
-                    leaf,
-                    slots: HashMap::default(),
-                }))
+                Ok(entry.insert(LoadedAccount { hashed_address, leaf, slots: HashMap::default() }))
             }
         }
     }
@@ -129,9 +114,7 @@ impl Database for StateReader<'_> {
         if number == self.parent.0 {
             return Ok(self.parent.1);
         }
-        self.ancestors
-            .block_hash(number)
-            .ok_or(StateError::MissingBlockHash(number))
+        self.ancestors.block_hash(number).ok_or(StateError::MissingBlockHash(number))
     }
 }
 
@@ -177,23 +160,10 @@ impl StateReader<'_> {
             };
             let old_slots = if is_fresh { None } else { Some(&loaded.slots) };
             let is_storage_changed = write_storage(&mut storage, account, old_slots, &mut |path| {
-                collapsed
-                    .storage
-                    .entry(hashed_address)
-                    .or_default()
-                    .push(path);
+                collapsed.storage.entry(hashed_address).or_default().push(path);
             })
-            .map_err(|error| StateError::StorageTrie {
-                hashed_address,
-                error,
-            })?;
-            let AccountInfo {
-                nonce,
-                balance,
-                code_hash,
-                ref code,
-                ..
-            } = account.info;
+            .map_err(|error| StateError::StorageTrie { hashed_address, error })?;
+            let AccountInfo { nonce, balance, code_hash, ref code, .. } = account.info;
             let is_unchanged = before.is_some_and(|leaf| {
                 !is_fresh
                     && !is_storage_changed
@@ -205,16 +175,8 @@ impl StateReader<'_> {
             if let Some(code) = code {
                 state.insert_code(code_hash, code.clone());
             }
-            let leaf = AccountLeaf {
-                nonce,
-                balance,
-                code_hash,
-                storage,
-            };
-            state
-                .accounts
-                .insert(&hashed_address, leaf)
-                .map_err(StateError::AccountTrie)?;
+            let leaf = AccountLeaf { nonce, balance, code_hash, storage };
+            state.accounts.insert(&hashed_address, leaf).map_err(StateError::AccountTrie)?;
         }
         for hashed_address in deletions {
             self.state
@@ -290,17 +252,10 @@ pub(crate) fn session_evm<'a>(
         basefee: environment.base_fee,
         difficulty: U256::ZERO,
         prevrandao: Some(environment.prev_randao),
-        blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(
-            0,
-            BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE,
-        )),
+        blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE)),
         slot_num: 0,
     };
-    Context::mainnet()
-        .with_db(reader)
-        .with_block(block)
-        .with_cfg(configuration)
-        .build_mainnet()
+    Context::mainnet().with_db(reader).with_block(block).with_cfg(configuration).build_mainnet()
 }
 
 /// Why a transaction was not executed.
@@ -328,13 +283,8 @@ pub(crate) fn execute(
     match &transaction.transaction {
         Transaction::System(message) => execute_message(evm, message),
         Transaction::User(envelope) => {
-            let authorization_list = envelope
-                .authorization_list()
-                .unwrap_or_default()
-                .iter()
-                .cloned()
-                .map(Either::Left)
-                .collect();
+            let authorization_list =
+                envelope.authorization_list().unwrap_or_default().iter().cloned().map(Either::Left).collect();
             Ok(evm.transact_one(TxEnv {
                 tx_type: envelope.tx_type() as u8,
                 caller: transaction.sender,
@@ -356,10 +306,7 @@ pub(crate) fn execute(
 
 /// Executes a message from L1: a call without intrinsic gas, nonce, value and fee (`docs/protocol.md`, section 4).
 /// Warm are the same addresses as in a user's transaction.
-fn execute_message(
-    evm: &mut SessionEvm<'_>,
-    message: &SystemTransaction,
-) -> Result<ExecutionResult, ExecutionError> {
+fn execute_message(evm: &mut SessionEvm<'_>, message: &SystemTransaction) -> Result<ExecutionResult, ExecutionError> {
     evm.ctx.set_tx(TxEnv {
         tx_type: 0,
         caller: message.from,
@@ -371,9 +318,7 @@ fn execute_message(
     });
     let mut handler = MainnetHandler::<SessionEvm<'_>, EVMError<StateError>, EthFrame>::default();
     let result = run_message(&mut handler, evm, message.from);
-    result
-        .or_else(|error| handler.catch_error(evm, error))
-        .map_err(ExecutionError::from)
+    result.or_else(|error| handler.catch_error(evm, error)).map_err(ExecutionError::from)
 }
 
 fn run_message<'a>(
@@ -396,11 +341,7 @@ fn run_message<'a>(
 }
 
 /// The receipt of an executed transaction, after which `cumulative_gas_used` gas is used in its block.
-pub(crate) fn make_receipt(
-    transaction_type: u8,
-    result: ExecutionResult<HaltReason>,
-    gas_used_before: u64,
-) -> Receipt {
+pub(crate) fn make_receipt(transaction_type: u8, result: ExecutionResult<HaltReason>, gas_used_before: u64) -> Receipt {
     let gas_used = result.tx_gas_used();
     let (status, logs, output, contract_address) = match result {
         ExecutionResult::Success { logs, output, .. } => match output {

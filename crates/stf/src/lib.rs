@@ -29,13 +29,10 @@ pub use alloy_consensus::Header;
 pub use block::{header_from_rlp, header_to_rlp, ordered_trie_root, Block};
 pub use builder::{BlockBuilder, SealedBlock};
 #[cfg(feature = "call")]
-pub use call::{
-    call, call_with_access_list, BlockEnvironment, CallError, CallOutcome, CallRequest, CallStatus,
-};
+pub use call::{call, call_with_access_list, BlockEnvironment, CallError, CallOutcome, CallRequest, CallStatus};
 pub use constants::*;
 pub use error::{
-    BlockError, GuestError, MalformedTransaction, PushError, StateError, TemplateError, TrieError,
-    WitnessError,
+    BlockError, GuestError, MalformedTransaction, PushError, StateError, TemplateError, TrieError, WitnessError,
 };
 pub use execution::{BlockHashes, NoBlockHashes};
 pub use genesis::Genesis;

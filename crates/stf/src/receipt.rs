@@ -28,19 +28,13 @@ pub struct Receipt {
 impl Receipt {
     /// `type || rlp([status, cumulativeGasUsed, bloom, logs])`, without the type for legacy transactions.
     pub fn encoded(&self) -> Bytes {
-        let payload_length = self.status.length()
-            + self.cumulative_gas_used.length()
-            + self.bloom.length()
-            + self.logs.length();
+        let payload_length =
+            self.status.length() + self.cumulative_gas_used.length() + self.bloom.length() + self.logs.length();
         let mut out = Vec::with_capacity(payload_length + 10);
         if self.transaction_type != 0 {
             out.push(self.transaction_type);
         }
-        RlpHeader {
-            list: true,
-            payload_length,
-        }
-        .encode(&mut out);
+        RlpHeader { list: true, payload_length }.encode(&mut out);
         self.status.encode(&mut out);
         self.cumulative_gas_used.encode(&mut out);
         self.bloom.encode(&mut out);

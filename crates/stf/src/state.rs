@@ -49,12 +49,7 @@ pub(crate) struct AccountLeaf {
 
 impl AccountLeaf {
     pub fn new() -> Self {
-        Self {
-            nonce: 0,
-            balance: U256::ZERO,
-            code_hash: KECCAK256_EMPTY,
-            storage: Trie::default(),
-        }
+        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY, storage: Trie::default() }
     }
 
     /// Whether it counts as absent (EIP-161).
@@ -83,11 +78,7 @@ impl Value for AccountLeaf {
             + account.balance.length()
             + account.storage_root.length()
             + account.code_hash.length();
-        RlpHeader {
-            list: true,
-            payload_length,
-        }
-        .encode(out);
+        RlpHeader { list: true, payload_length }.encode(out);
         account.nonce.encode(out);
         account.balance.encode(out);
         account.storage_root.encode(out);
@@ -105,12 +96,7 @@ impl Value for AccountLeaf {
         if !rest.is_empty() || !payload.is_empty() {
             return Err(TrieError::Malformed);
         }
-        Ok(Self {
-            nonce,
-            balance,
-            code_hash,
-            storage: Trie::from_stream(storage_root, nodes)?,
-        })
+        Ok(Self { nonce, balance, code_hash, storage: Trie::from_stream(storage_root, nodes)? })
     }
 }
 
@@ -158,13 +144,9 @@ impl State {
         if let Some(index) = nodes.unused() {
             return Err(WitnessError::UnusedNode { index });
         }
-        let mut state = Self {
-            accounts,
-            codes: Trie::default(),
-        };
+        let mut state = Self { accounts, codes: Trie::default() };
         for (index, code) in witness.codes.iter().enumerate() {
-            let bytecode = Bytecode::new_raw_checked(code.clone())
-                .map_err(|_| WitnessError::InvalidCode { index })?;
+            let bytecode = Bytecode::new_raw_checked(code.clone()).map_err(|_| WitnessError::InvalidCode { index })?;
             state.insert_code(keccak256(code), bytecode);
         }
         Ok(state)
@@ -204,38 +186,23 @@ impl State {
     pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<AccountProof, StateError> {
         let hashed_address = keccak256(address);
         let leaf = self.leaf(&hashed_address)?;
-        let nodes = self
-            .accounts
-            .proof(&hashed_address)
-            .map_err(StateError::AccountTrie)?;
+        let nodes = self.accounts.proof(&hashed_address).map_err(StateError::AccountTrie)?;
         let mut storage = Vec::with_capacity(slots.len());
         for slot in slots {
             let key = hash_slot(slot);
             storage.push(match leaf {
-                None => StorageProof {
-                    slot: *slot,
-                    value: U256::ZERO,
-                    nodes: Vec::new(),
-                },
+                None => StorageProof { slot: *slot, value: U256::ZERO, nodes: Vec::new() },
                 Some(leaf) => StorageProof {
                     slot: *slot,
                     value: read_slot(&leaf.storage, &hashed_address, &key)?,
                     nodes: leaf
                         .storage
                         .proof(&key)
-                        .map_err(|error| StateError::StorageTrie {
-                            hashed_address,
-                            error,
-                        })?,
+                        .map_err(|error| StateError::StorageTrie { hashed_address, error })?,
                 },
             });
         }
-        Ok(AccountProof {
-            address: *address,
-            account: leaf.map(AccountLeaf::account),
-            nodes,
-            storage,
-        })
+        Ok(AccountProof { address: *address, account: leaf.map(AccountLeaf::account), nodes, storage })
     }
 
     /// Sets an account's nonce. Like the other setters it is for simulated calls, and to make a state by hand.
@@ -257,25 +224,14 @@ impl State {
     }
 
     /// Sets a storage slot; zero deletes it. Needs an account with nonce, balance or code.
-    pub fn set_storage(
-        &mut self,
-        address: &Address,
-        slot: U256,
-        value: U256,
-    ) -> Result<(), StateError> {
+    pub fn set_storage(&mut self, address: &Address, slot: U256, value: U256) -> Result<(), StateError> {
         let hashed_address = keccak256(address);
         let Some(mut leaf) = self.leaf(&hashed_address)?.cloned() else {
             return Ok(());
         };
-        write_slot(&mut leaf.storage, &hash_slot(&slot), value, &mut |_| {}).map_err(|error| {
-            StateError::StorageTrie {
-                hashed_address,
-                error,
-            }
-        })?;
-        self.accounts
-            .insert(&hashed_address, leaf)
-            .map_err(StateError::AccountTrie)
+        write_slot(&mut leaf.storage, &hash_slot(&slot), value, &mut |_| {})
+            .map_err(|error| StateError::StorageTrie { hashed_address, error })?;
+        self.accounts.insert(&hashed_address, leaf).map_err(StateError::AccountTrie)
     }
 
     /// Deletes all of an account's storage.
@@ -284,9 +240,7 @@ impl State {
     }
 
     pub(crate) fn leaf(&self, hashed_address: &B256) -> Result<Option<&AccountLeaf>, StateError> {
-        self.accounts
-            .get(hashed_address)
-            .map_err(StateError::AccountTrie)
+        self.accounts.get(hashed_address).map_err(StateError::AccountTrie)
     }
 
     pub(crate) fn insert_code(&mut self, hash: B256, code: Bytecode) {
@@ -296,16 +250,9 @@ impl State {
         }
     }
 
-    fn update(
-        &mut self,
-        address: &Address,
-        change: impl FnOnce(&mut AccountLeaf),
-    ) -> Result<(), StateError> {
+    fn update(&mut self, address: &Address, change: impl FnOnce(&mut AccountLeaf)) -> Result<(), StateError> {
         let hashed_address = keccak256(address);
-        let mut leaf = self
-            .leaf(&hashed_address)?
-            .cloned()
-            .unwrap_or_else(AccountLeaf::new);
+        let mut leaf = self.leaf(&hashed_address)?.cloned().unwrap_or_else(AccountLeaf::new);
         change(&mut leaf);
         if leaf.is_empty() {
             self.accounts.delete(&hashed_address, &mut |_| {})
@@ -317,18 +264,11 @@ impl State {
 }
 
 /// The value at a hashed slot.
-pub(crate) fn read_slot(
-    storage: &Trie<U256>,
-    hashed_address: &B256,
-    key: &B256,
-) -> Result<U256, StateError> {
+pub(crate) fn read_slot(storage: &Trie<U256>, hashed_address: &B256, key: &B256) -> Result<U256, StateError> {
     storage
         .get(key)
         .map(|value| value.copied().unwrap_or_default())
-        .map_err(|error| StateError::StorageTrie {
-            hashed_address: *hashed_address,
-            error,
-        })
+        .map_err(|error| StateError::StorageTrie { hashed_address: *hashed_address, error })
 }
 
 /// Sets the value at a hashed slot; zero deletes it.

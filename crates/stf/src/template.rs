@@ -31,14 +31,10 @@ impl State {
             }
             last = Some(key);
             if !code.is_empty() {
-                let bytecode =
-                    Bytecode::new_raw_checked(code).map_err(|_| TemplateError::InvalidCode(key))?;
+                let bytecode = Bytecode::new_raw_checked(code).map_err(|_| TemplateError::InvalidCode(key))?;
                 state.insert_code(leaf.code_hash, bytecode);
             }
-            state
-                .accounts
-                .insert(&key, leaf)
-                .map_err(|_| TemplateError::Malformed)?;
+            state.accounts.insert(&key, leaf).map_err(|_| TemplateError::Malformed)?;
         }
         Ok((state, keccak256(bytes)))
     }
@@ -69,20 +65,11 @@ fn decode_account(accounts: &mut &[u8]) -> Result<(B256, AccountLeaf, Bytes), Te
     if !account.is_empty() {
         return Err(TemplateError::Malformed);
     }
-    let code_hash = if code.is_empty() {
-        KECCAK256_EMPTY
-    } else {
-        keccak256(&code)
-    };
+    let code_hash = if code.is_empty() { KECCAK256_EMPTY } else { keccak256(&code) };
     if code.first() == Some(&0xef) && Bytecode::new_eip7702_raw(code.clone()).is_err() {
         return Err(TemplateError::InvalidCode(key));
     }
-    let mut leaf = AccountLeaf {
-        nonce,
-        balance,
-        code_hash,
-        storage: Trie::default(),
-    };
+    let mut leaf = AccountLeaf { nonce, balance, code_hash, storage: Trie::default() };
     if leaf.is_empty() {
         return Err(TemplateError::EmptyAccount(key));
     }
@@ -104,27 +91,14 @@ fn decode_account(accounts: &mut &[u8]) -> Result<(B256, AccountLeaf, Bytes), Te
         if value.is_zero() {
             return Err(TemplateError::ZeroSlot { account: key, slot });
         }
-        leaf.storage
-            .insert(&slot, value)
-            .map_err(|_| TemplateError::Malformed)?;
+        leaf.storage.insert(&slot, value).map_err(|_| TemplateError::Malformed)?;
     }
     Ok((key, leaf, code))
 }
 
-fn encode_account(
-    key: &B256,
-    leaf: &AccountLeaf,
-    code: &Bytecode,
-    out: &mut Vec<u8>,
-) -> Result<(), StateError> {
+fn encode_account(key: &B256, leaf: &AccountLeaf, code: &Bytecode, out: &mut Vec<u8>) -> Result<(), StateError> {
     let mut slots = Vec::new();
-    let entries = leaf
-        .storage
-        .entries()
-        .map_err(|error| StateError::StorageTrie {
-            hashed_address: *key,
-            error,
-        })?;
+    let entries = leaf.storage.entries().map_err(|error| StateError::StorageTrie { hashed_address: *key, error })?;
     for (slot, value) in entries {
         let mut entry = Vec::with_capacity(66);
         slot.encode(&mut entry);
@@ -150,10 +124,6 @@ fn decode_list<'a>(buffer: &mut &'a [u8]) -> Result<&'a [u8], TemplateError> {
 }
 
 fn encode_list(payload: &[u8], out: &mut Vec<u8>) {
-    RlpHeader {
-        list: true,
-        payload_length: payload.len(),
-    }
-    .encode(out);
+    RlpHeader { list: true, payload_length: payload.len() }.encode(out);
     out.extend_from_slice(payload);
 }

@@ -41,11 +41,7 @@ impl SystemTransaction {
         let payload_length = self.payload_length();
         let mut out = Vec::with_capacity(payload_length + 10);
         out.push(SYSTEM_TRANSACTION_TYPE);
-        RlpHeader {
-            list: true,
-            payload_length,
-        }
-        .encode(&mut out);
+        RlpHeader { list: true, payload_length }.encode(&mut out);
         self.chain_id.encode(&mut out);
         self.index.encode(&mut out);
         self.from.encode(&mut out);
@@ -119,8 +115,7 @@ impl Transaction {
                 .map(Self::System)
                 .map_err(|_| MalformedTransaction::Encoding),
             Some(0x01 | 0x02 | 0x04 | 0xc0..) => {
-                let envelope = TxEnvelope::decode_2718_exact(raw)
-                    .map_err(|_| MalformedTransaction::Encoding)?;
+                let envelope = TxEnvelope::decode_2718_exact(raw).map_err(|_| MalformedTransaction::Encoding)?;
                 // Decoders may be lenient where a hash must have one preimage only.
                 if envelope.encoded_2718() != raw {
                     return Err(MalformedTransaction::Encoding);
@@ -184,16 +179,9 @@ impl RecoveredTransaction {
         let transaction = Transaction::decode(&raw)?;
         let sender = match &transaction {
             Transaction::System(message) => message.from,
-            Transaction::User(envelope) => envelope
-                .recover_signer()
-                .map_err(|_| MalformedTransaction::Signature)?,
+            Transaction::User(envelope) => envelope.recover_signer().map_err(|_| MalformedTransaction::Signature)?,
         };
-        Ok(Self {
-            transaction,
-            sender,
-            hash: keccak256(&raw),
-            raw,
-        })
+        Ok(Self { transaction, sender, hash: keccak256(&raw), raw })
     }
 
     /// Decodes a transaction whose sender is known already, for instance because it was recovered before it was stored.
@@ -201,15 +189,8 @@ impl RecoveredTransaction {
     pub fn decode_with_sender(raw: Bytes, sender: Address) -> Result<Self, MalformedTransaction> {
         let transaction = Transaction::decode(&raw)?;
         match &transaction {
-            Transaction::System(message) if message.from != sender => {
-                Err(MalformedTransaction::Signature)
-            }
-            _ => Ok(Self {
-                transaction,
-                sender,
-                hash: keccak256(&raw),
-                raw,
-            }),
+            Transaction::System(message) if message.from != sender => Err(MalformedTransaction::Signature),
+            _ => Ok(Self { transaction, sender, hash: keccak256(&raw), raw }),
         }
     }
 }
@@ -217,11 +198,6 @@ impl RecoveredTransaction {
 impl From<SystemTransaction> for RecoveredTransaction {
     fn from(message: SystemTransaction) -> Self {
         let raw = message.encoded();
-        Self {
-            sender: message.from,
-            hash: keccak256(&raw),
-            raw,
-            transaction: Transaction::System(message),
-        }
+        Self { sender: message.from, hash: keccak256(&raw), raw, transaction: Transaction::System(message) }
     }
 }

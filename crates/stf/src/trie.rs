@@ -88,8 +88,7 @@ enum Node<V> {
 }
 
 /// Appends what a leaf's value refers to.
-pub type LeafVisitor<'a, V> =
-    &'a mut dyn FnMut(&B256, &V, &mut Vec<Bytes>) -> Result<(), TrieError>;
+pub type LeafVisitor<'a, V> = &'a mut dyn FnMut(&B256, &V, &mut Vec<Bytes>) -> Result<(), TrieError>;
 
 type Children<V> = [Option<Arc<Node<V>>>; 16];
 
@@ -119,11 +118,7 @@ pub fn key_path(key: &B256) -> Vec<u8> {
 
 fn set_nibble(key: &mut B256, position: usize, value: u8) {
     let byte = &mut key.0[position / 2];
-    *byte = if position.is_multiple_of(2) {
-        (*byte & 0x0f) | (value << 4)
-    } else {
-        (*byte & 0xf0) | value
-    };
+    *byte = if position.is_multiple_of(2) { (*byte & 0x0f) | (value << 4) } else { (*byte & 0xf0) | value };
 }
 
 fn missing(hash: B256, path: Vec<u8>) -> TrieError {
@@ -145,17 +140,9 @@ impl<V> Trie<V> {
         let mut depth = 0;
         loop {
             match node {
-                Node::Leaf {
-                    key: leaf_key,
-                    value,
-                    ..
-                } => return Ok((leaf_key == key).then_some(value)),
+                Node::Leaf { key: leaf_key, value, .. } => return Ok((leaf_key == key).then_some(value)),
                 Node::Extension { path, child, .. } => {
-                    if path
-                        .iter()
-                        .enumerate()
-                        .any(|(i, step)| *step != nibble(key, depth + i))
-                    {
+                    if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
                         return Ok(None);
                     }
                     depth += path.len();
@@ -188,11 +175,7 @@ impl<V: Clone> Trie<V> {
     pub fn insert(&mut self, key: &B256, value: V) -> Result<(), TrieError> {
         match &mut self.root {
             None => {
-                self.root = Some(Arc::new(Node::Leaf {
-                    hash: None,
-                    key: *key,
-                    value,
-                }));
+                self.root = Some(Arc::new(Node::Leaf { hash: None, key: *key, value }));
                 Ok(())
             }
             Some(root) => insert_at(root, 0, key, value),
@@ -201,11 +184,7 @@ impl<V: Clone> Trie<V> {
 
     /// Removes the value at `key`, if there is one. On an error the trie is as before. When a branch is left with one
     /// child, that child is merged with it and must be known: `collapsed` is told its path.
-    pub fn delete(
-        &mut self,
-        key: &B256,
-        collapsed: &mut dyn FnMut(Vec<u8>),
-    ) -> Result<(), TrieError> {
+    pub fn delete(&mut self, key: &B256, collapsed: &mut dyn FnMut(Vec<u8>)) -> Result<(), TrieError> {
         let Some(root) = &mut self.root else {
             return Ok(());
         };
@@ -235,9 +214,7 @@ impl<V: Value> Trie<V> {
                 node
             }
         };
-        Ok(Self {
-            root: Some(Arc::new(node)),
-        })
+        Ok(Self { root: Some(Arc::new(node)) })
     }
 
     /// The root hash. Hashes what changed since the last call, and remembers it.
@@ -281,11 +258,7 @@ impl<V: Value> Trie<V> {
             }
             match node {
                 Node::Extension { path, child, .. } => {
-                    if path
-                        .iter()
-                        .enumerate()
-                        .any(|(i, step)| *step != nibble(key, depth + i))
-                    {
+                    if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
                         return Ok(out);
                     }
                     depth += path.len();
@@ -305,12 +278,7 @@ impl<V: Value> Trie<V> {
 
     /// Appends what [`NodeStream`] reads: the nodes on the way to each of `paths` (sorted, in nibbles; a path shorter
     /// than a key is that of a node), and nothing for the others. `visit` appends what a leaf's value refers to.
-    pub fn collect(
-        &self,
-        paths: &[Vec<u8>],
-        out: &mut Vec<Bytes>,
-        visit: LeafVisitor<'_, V>,
-    ) -> Result<(), TrieError> {
+    pub fn collect(&self, paths: &[Vec<u8>], out: &mut Vec<Bytes>, visit: LeafVisitor<'_, V>) -> Result<(), TrieError> {
         match self.root.as_deref() {
             None => Ok(()),
             Some(root) => root.collect(0, true, paths, out, visit),
@@ -321,27 +289,19 @@ impl<V: Value> Trie<V> {
 impl<V> Node<V> {
     fn hash(&self) -> Option<B256> {
         match self {
-            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => {
-                *hash
-            }
+            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => *hash,
             Self::Digest(hash) => Some(*hash),
         }
     }
 
     fn set_hash(&mut self, new: Option<B256>) {
         match self {
-            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => {
-                *hash = new
-            }
+            Self::Leaf { hash, .. } | Self::Extension { hash, .. } | Self::Branch { hash, .. } => *hash = new,
             Self::Digest(_) => {}
         }
     }
 
-    fn collect_entries<'a>(
-        &'a self,
-        position: &mut Vec<u8>,
-        out: &mut Vec<(B256, &'a V)>,
-    ) -> Result<(), TrieError> {
+    fn collect_entries<'a>(&'a self, position: &mut Vec<u8>, out: &mut Vec<(B256, &'a V)>) -> Result<(), TrieError> {
         match self {
             Self::Leaf { key, value, .. } => out.push((*key, value)),
             Self::Extension { path, child, .. } => {
@@ -367,34 +327,18 @@ impl<V> Node<V> {
 
 /// A branch or, if the keys below it share more nibbles, an extension to it.
 fn branch_at<V>(path: Vec<u8>, children: Children<V>) -> Node<V> {
-    let branch = Node::Branch {
-        hash: None,
-        children,
-    };
+    let branch = Node::Branch { hash: None, children };
     if path.is_empty() {
         branch
     } else {
-        Node::Extension {
-            hash: None,
-            path,
-            child: Arc::new(branch),
-        }
+        Node::Extension { hash: None, path, child: Arc::new(branch) }
     }
 }
 
-fn insert_at<V: Clone>(
-    node: &mut Arc<Node<V>>,
-    depth: usize,
-    key: &B256,
-    new: V,
-) -> Result<(), TrieError> {
+fn insert_at<V: Clone>(node: &mut Arc<Node<V>>, depth: usize, key: &B256, new: V) -> Result<(), TrieError> {
     let replacement = match Arc::make_mut(node) {
         Node::Digest(hash) => return Err(missing(*hash, nibbles(key, 0, depth))),
-        Node::Leaf {
-            hash,
-            key: leaf_key,
-            value,
-        } => {
+        Node::Leaf { hash, key: leaf_key, value } => {
             if leaf_key == key {
                 *value = new;
                 *hash = None;
@@ -406,25 +350,13 @@ fn insert_at<V: Clone>(
                 fork += 1;
             }
             let mut children = no_children();
-            let old = Node::Leaf {
-                hash: None,
-                key: *leaf_key,
-                value: value.clone(),
-            };
+            let old = Node::Leaf { hash: None, key: *leaf_key, value: value.clone() };
             children[nibble(leaf_key, fork) as usize] = Some(Arc::new(old));
-            children[nibble(key, fork) as usize] = Some(Arc::new(Node::Leaf {
-                hash: None,
-                key: *key,
-                value: new,
-            }));
+            children[nibble(key, fork) as usize] = Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new }));
             branch_at(nibbles(key, depth, fork), children)
         }
         Node::Extension { hash, path, child } => {
-            let common = path
-                .iter()
-                .enumerate()
-                .take_while(|(i, step)| **step == nibble(key, depth + i))
-                .count();
+            let common = path.iter().enumerate().take_while(|(i, step)| **step == nibble(key, depth + i)).count();
             if common == path.len() {
                 insert_at(child, depth + common, key, new)?;
                 *hash = None;
@@ -435,29 +367,16 @@ fn insert_at<V: Clone>(
             children[path[common] as usize] = Some(if rest.is_empty() {
                 child.clone()
             } else {
-                Arc::new(Node::Extension {
-                    hash: None,
-                    path: rest,
-                    child: child.clone(),
-                })
+                Arc::new(Node::Extension { hash: None, path: rest, child: child.clone() })
             });
-            children[nibble(key, depth + common) as usize] = Some(Arc::new(Node::Leaf {
-                hash: None,
-                key: *key,
-                value: new,
-            }));
+            children[nibble(key, depth + common) as usize] =
+                Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new }));
             branch_at(path[..common].to_vec(), children)
         }
         Node::Branch { hash, children } => {
             match &mut children[nibble(key, depth) as usize] {
                 Some(child) => insert_at(child, depth + 1, key, new)?,
-                empty => {
-                    *empty = Some(Arc::new(Node::Leaf {
-                        hash: None,
-                        key: *key,
-                        value: new,
-                    }))
-                }
+                empty => *empty = Some(Arc::new(Node::Leaf { hash: None, key: *key, value: new })),
             }
             *hash = None;
             return Ok(());
@@ -480,11 +399,7 @@ fn delete_at<V: Clone>(
         // Its parent, or the trie, deals with a leaf.
         Node::Leaf { .. } => return Ok(false),
         Node::Extension { hash, path, child } => {
-            if path
-                .iter()
-                .enumerate()
-                .any(|(i, step)| *step != nibble(key, depth + i))
-            {
+            if path.iter().enumerate().any(|(i, step)| *step != nibble(key, depth + i)) {
                 return Ok(false);
             }
             if !delete_at(child, depth + path.len(), key, collapsed)? {
@@ -519,13 +434,10 @@ fn delete_at<V: Clone>(
                 Some(leaf_key) if leaf_key != *key => return Ok(false),
                 Some(_) => {}
             }
-            let mut others =
-                (0u8..)
-                    .zip(children.iter())
-                    .filter_map(|(other, child)| match child {
-                        Some(child) if other as usize != step => Some((other, child)),
-                        _ => None,
-                    });
+            let mut others = (0u8..).zip(children.iter()).filter_map(|(other, child)| match child {
+                Some(child) if other as usize != step => Some((other, child)),
+                _ => None,
+            });
             match (others.next(), others.next()) {
                 (Some((other, sibling)), None) => {
                     let mut path = nibbles(key, 0, depth);
@@ -535,11 +447,9 @@ fn delete_at<V: Clone>(
                     }
                     collapsed(path);
                     match &**sibling {
-                        Node::Branch { .. } | Node::Digest(_) => Node::Extension {
-                            hash: None,
-                            path: alloc::vec![other],
-                            child: sibling.clone(),
-                        },
+                        Node::Branch { .. } | Node::Digest(_) => {
+                            Node::Extension { hash: None, path: alloc::vec![other], child: sibling.clone() }
+                        }
                         below => prepend(&[other], below),
                     }
                 }
@@ -576,10 +486,7 @@ fn seal<V: Value>(node: &mut Arc<Node<V>>, depth: usize) {
     match node {
         Node::Leaf { value, .. } => value.seal(),
         Node::Extension { path, child, .. } => seal(child, depth + path.len()),
-        Node::Branch { children, .. } => children
-            .iter_mut()
-            .flatten()
-            .for_each(|child| seal(child, depth + 1)),
+        Node::Branch { children, .. } => children.iter_mut().flatten().for_each(|child| seal(child, depth + 1)),
         Node::Digest(_) => {}
     }
     let encoded = node.encode(depth);
@@ -594,11 +501,7 @@ impl<V: Value> Node<V> {
         let mut payload = Vec::with_capacity(544);
         match self {
             Self::Leaf { key, value, .. } => {
-                encode_path(
-                    nibbles(key, depth, KEY_NIBBLES).as_slice(),
-                    true,
-                    &mut payload,
-                );
+                encode_path(nibbles(key, depth, KEY_NIBBLES).as_slice(), true, &mut payload);
                 let mut encoded = Vec::with_capacity(128);
                 value.encode_value(&mut encoded);
                 encoded.as_slice().encode(&mut payload);
@@ -620,11 +523,7 @@ impl<V: Value> Node<V> {
             Self::Digest(_) => {}
         }
         let mut out = Vec::with_capacity(payload.len() + 3);
-        RlpHeader {
-            list: true,
-            payload_length: payload.len(),
-        }
-        .encode(&mut out);
+        RlpHeader { list: true, payload_length: payload.len() }.encode(&mut out);
         out.extend_from_slice(&payload);
         out
     }
@@ -647,12 +546,7 @@ impl<V: Value> Node<V> {
     }
 
     /// Reads the canonical encoding of a node whose key prefix is the first `depth` nibbles of `prefix`.
-    fn decode(
-        encoded: &[u8],
-        depth: usize,
-        prefix: &mut B256,
-        nodes: &mut NodeStream<'_>,
-    ) -> Result<Self, TrieError> {
+    fn decode(encoded: &[u8], depth: usize, prefix: &mut B256, nodes: &mut NodeStream<'_>) -> Result<Self, TrieError> {
         let malformed = |_| TrieError::Malformed;
         let mut rest = encoded;
         let mut payload = RlpHeader::decode_bytes(&mut rest, true).map_err(malformed)?;
@@ -665,9 +559,7 @@ impl<V: Value> Node<V> {
             let item = items.get_mut(count).ok_or(TrieError::Malformed)?;
             let start = payload;
             let header = RlpHeader::decode(&mut payload).map_err(malformed)?;
-            payload = payload
-                .get(header.payload_length..)
-                .ok_or(TrieError::Malformed)?;
+            payload = payload.get(header.payload_length..).ok_or(TrieError::Malformed)?;
             *item = &start[..start.len() - payload.len()];
             count += 1;
         }
@@ -686,11 +578,7 @@ impl<V: Value> Node<V> {
                     }
                     let mut item = items[1];
                     let value = RlpHeader::decode_bytes(&mut item, false).map_err(malformed)?;
-                    return Ok(Self::Leaf {
-                        hash: None,
-                        key: *prefix,
-                        value: V::decode_value(value, nodes)?,
-                    });
+                    return Ok(Self::Leaf { hash: None, key: *prefix, value: V::decode_value(value, nodes)? });
                 }
                 if path.is_empty() || depth + path.len() == KEY_NIBBLES {
                     return Err(TrieError::Malformed);
@@ -698,11 +586,7 @@ impl<V: Value> Node<V> {
                 let child = Self::decode_reference(items[1], depth + path.len(), prefix, nodes)?;
                 match &child {
                     Some(child) if matches!(**child, Self::Branch { .. } | Self::Digest(_)) => {
-                        Ok(Self::Extension {
-                            hash: None,
-                            path,
-                            child: child.clone(),
-                        })
+                        Ok(Self::Extension { hash: None, path, child: child.clone() })
                     }
                     _ => Err(TrieError::Malformed),
                 }
@@ -716,10 +600,7 @@ impl<V: Value> Node<V> {
                 if children.iter().flatten().count() < 2 {
                     return Err(TrieError::Malformed);
                 }
-                Ok(Self::Branch {
-                    hash: None,
-                    children,
-                })
+                Ok(Self::Branch { hash: None, children })
             }
             _ => Err(TrieError::Malformed),
         }
@@ -746,9 +627,7 @@ impl<V: Value> Node<V> {
                 };
                 Ok(Some(Arc::new(node)))
             }
-            [0xc0..=0xff, ..] if item.len() < 32 => {
-                Ok(Some(Arc::new(Self::decode(item, depth, prefix, nodes)?)))
-            }
+            [0xc0..=0xff, ..] if item.len() < 32 => Ok(Some(Arc::new(Self::decode(item, depth, prefix, nodes)?))),
             _ => Err(TrieError::Malformed),
         }
     }
@@ -763,10 +642,7 @@ impl<V: Value> Node<V> {
     ) -> Result<(), TrieError> {
         let encoded = match self {
             Self::Digest(hash) if !paths.is_empty() => {
-                return Err(missing(
-                    *hash,
-                    paths[0].get(..depth).unwrap_or_default().to_vec(),
-                ));
+                return Err(missing(*hash, paths[0].get(..depth).unwrap_or_default().to_vec()));
             }
             Self::Digest(_) => None,
             _ => Some(self.encode(depth)),
@@ -783,14 +659,9 @@ impl<V: Value> Node<V> {
             Self::Leaf { key, value, .. } => visit(key, value, out),
             Self::Extension { path, child, .. } => {
                 let below = depth + path.len();
-                let start = paths.partition_point(|other| {
-                    other.get(depth..).unwrap_or_default() < path.as_slice()
-                });
-                let end = start
-                    + paths[start..]
-                        .iter()
-                        .take_while(|other| other.get(depth..below) == Some(path))
-                        .count();
+                let start = paths.partition_point(|other| other.get(depth..).unwrap_or_default() < path.as_slice());
+                let end =
+                    start + paths[start..].iter().take_while(|other| other.get(depth..below) == Some(path)).count();
                 child.collect(below, false, &paths[start..end], out, visit)
             }
             Self::Branch { children, .. } => {

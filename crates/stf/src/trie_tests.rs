@@ -38,12 +38,7 @@ fn value() -> impl Strategy<Value = U256> {
     ]
 }
 
-fn write(
-    trie: &mut Trie<U256>,
-    key: &B256,
-    value: U256,
-    siblings: &mut Vec<Vec<u8>>,
-) -> Result<(), TrieError> {
+fn write(trie: &mut Trie<U256>, key: &B256, value: U256, siblings: &mut Vec<Vec<u8>>) -> Result<(), TrieError> {
     if value.is_zero() {
         trie.delete(key, &mut |path| siblings.push(path))
     } else {
@@ -220,10 +215,7 @@ fn non_canonical_nodes_are_refused() {
     let refused = |node: Vec<u8>| {
         let root = alloy_primitives::keccak256(&node);
         let nodes = [Bytes::from(node), Bytes::new(), Bytes::new()];
-        assert!(matches!(
-            Trie::<U256>::from_stream(root, &mut NodeStream::new(&nodes)),
-            Err(TrieError::Malformed)
-        ));
+        assert!(matches!(Trie::<U256>::from_stream(root, &mut NodeStream::new(&nodes)), Err(TrieError::Malformed)));
     };
     let hash = [&[0xa0u8][..], &[7; 32]].concat();
     let branch_of_one = [&[0xf1u8][..], &hash, &[0x80; 16]].concat();
@@ -240,8 +232,7 @@ fn non_canonical_nodes_are_refused() {
     refused(leaf_with_short_path);
     let leaf_with_zero = [&[0xe3u8, 0xa1, 0x20][..], &[0; 32], &[0x80]].concat();
     refused(leaf_with_zero);
-    let leaf_with_padded_value =
-        [&[0xe5u8, 0xa1, 0x20][..], &[0; 32], &[0x82, 0x00, 0x05]].concat();
+    let leaf_with_padded_value = [&[0xe5u8, 0xa1, 0x20][..], &[0; 32], &[0x82, 0x00, 0x05]].concat();
     refused(leaf_with_padded_value);
     let trailing = [&[0xe3u8, 0xa1, 0x20][..], &[0; 32], &[0x05, 0x00]].concat();
     refused(trailing);

@@ -36,10 +36,7 @@ pub(crate) fn verify_recording(
     let header = &block.header;
     let parent_hash = parent.hash_slow();
     if header.timestamp < parent.timestamp {
-        return Err(BlockError::Timestamp {
-            parent: parent.timestamp,
-            actual: header.timestamp,
-        });
+        return Err(BlockError::Timestamp { parent: parent.timestamp, actual: header.timestamp });
     }
     check_fields(header, &child_header(parent, parent_hash, header.timestamp))?;
     if parent.number == u64::MAX {
@@ -50,25 +47,13 @@ pub(crate) fn verify_recording(
     }
     if let Some(senders) = senders {
         if senders.len() != block.transactions.len() {
-            return Err(BlockError::Senders {
-                transactions: block.transactions.len(),
-                senders: senders.len(),
-            });
+            return Err(BlockError::Senders { transactions: block.transactions.len(), senders: senders.len() });
         }
     }
     if header.transactions_root != ordered_trie_root(&block.transactions) {
-        return Err(BlockError::Mismatch {
-            name: "transactionsRoot",
-        });
+        return Err(BlockError::Mismatch { name: "transactionsRoot" });
     }
-    let mut builder = BlockBuilder::new(
-        parent,
-        parent_hash,
-        state,
-        chain_id,
-        header.timestamp,
-        ancestors,
-    )?;
+    let mut builder = BlockBuilder::new(parent, parent_hash, state, chain_id, header.timestamp, ancestors)?;
     if builder.has_ended() {
         return Err(BlockError::SessionEnded);
     }
@@ -80,10 +65,7 @@ pub(crate) fn verify_recording(
         .map_err(|error| BlockError::MalformedTransaction { index, error })?;
         builder.push(&transaction).map_err(|error| match error {
             PushError::State(error) => BlockError::State(error),
-            error => BlockError::Transaction {
-                index,
-                error: Box::new(error),
-            },
+            error => BlockError::Transaction { index, error: Box::new(error) },
         })?;
     }
     let (sealed, touched) = builder.seal_recording()?;
@@ -104,30 +86,12 @@ fn check_fields(header: &Header, expected: &Header) -> Result<(), BlockError> {
         ("extraData", header.extra_data == expected.extra_data),
         ("mixHash", header.mix_hash == expected.mix_hash),
         ("nonce", header.nonce == expected.nonce),
-        (
-            "baseFeePerGas",
-            header.base_fee_per_gas == expected.base_fee_per_gas,
-        ),
-        (
-            "withdrawalsRoot",
-            header.withdrawals_root == expected.withdrawals_root,
-        ),
-        (
-            "blobGasUsed",
-            header.blob_gas_used == expected.blob_gas_used,
-        ),
-        (
-            "excessBlobGas",
-            header.excess_blob_gas == expected.excess_blob_gas,
-        ),
-        (
-            "requestsHash",
-            header.requests_hash == expected.requests_hash,
-        ),
-        (
-            "blockAccessListHash",
-            header.block_access_list_hash == expected.block_access_list_hash,
-        ),
+        ("baseFeePerGas", header.base_fee_per_gas == expected.base_fee_per_gas),
+        ("withdrawalsRoot", header.withdrawals_root == expected.withdrawals_root),
+        ("blobGasUsed", header.blob_gas_used == expected.blob_gas_used),
+        ("excessBlobGas", header.excess_blob_gas == expected.excess_blob_gas),
+        ("requestsHash", header.requests_hash == expected.requests_hash),
+        ("blockAccessListHash", header.block_access_list_hash == expected.block_access_list_hash),
         ("slotNumber", header.slot_number == expected.slot_number),
     ];
     match fields.into_iter().find(|(_, is_equal)| !is_equal) {
@@ -139,15 +103,9 @@ fn check_fields(header: &Header, expected: &Header) -> Result<(), BlockError> {
 /// The fields that execution gives. With [`check_fields`] these are all.
 fn check_results(header: &Header, executed: &Header) -> Result<(), BlockError> {
     let fields = [
-        (
-            "parentBeaconBlockRoot",
-            header.parent_beacon_block_root == executed.parent_beacon_block_root,
-        ),
+        ("parentBeaconBlockRoot", header.parent_beacon_block_root == executed.parent_beacon_block_root),
         ("gasUsed", header.gas_used == executed.gas_used),
-        (
-            "receiptsRoot",
-            header.receipts_root == executed.receipts_root,
-        ),
+        ("receiptsRoot", header.receipts_root == executed.receipts_root),
         ("logsBloom", header.logs_bloom == executed.logs_bloom),
         ("stateRoot", header.state_root == executed.state_root),
         ("header", header == executed),

@@ -30,11 +30,7 @@ impl Witness {
     pub fn encoded(&self) -> Bytes {
         let payload_length = self.nodes.length() + self.codes.length() + self.ancestors.length();
         let mut out = Vec::with_capacity(payload_length + 10);
-        RlpHeader {
-            list: true,
-            payload_length,
-        }
-        .encode(&mut out);
+        RlpHeader { list: true, payload_length }.encode(&mut out);
         self.nodes.encode(&mut out);
         self.codes.encode(&mut out);
         self.ancestors.encode(&mut out);
@@ -77,15 +73,10 @@ impl AncestorHeaders {
             if keccak256(encoded) != next {
                 return Err(WitnessError::Ancestor { index });
             }
-            next = header_from_rlp(encoded)
-                .map_err(|_| WitnessError::Ancestor { index })?
-                .parent_hash;
+            next = header_from_rlp(encoded).map_err(|_| WitnessError::Ancestor { index })?.parent_hash;
             hashes.push(next);
         }
-        Ok(Self {
-            parent_number: parent.number,
-            hashes,
-        })
+        Ok(Self { parent_number: parent.number, hashes })
     }
 }
 
@@ -123,14 +114,7 @@ pub fn record_witness(
     header: &dyn Fn(u64) -> Option<Header>,
 ) -> Result<Witness, BlockError> {
     let source = HeaderSource { parent, header };
-    let (_, touched) = verify_recording(
-        parent,
-        parent_state.clone(),
-        block,
-        senders,
-        chain_id,
-        &source,
-    )?;
+    let (_, touched) = verify_recording(parent, parent_state.clone(), block, senders, chain_id, &source)?;
     let mut ancestors = Vec::new();
     if let Some(oldest) = touched.oldest_ancestor {
         // The header of block n has the hash of block n - 1.
@@ -146,11 +130,7 @@ pub fn record_witness(
             codes.push(code.original_bytes());
         }
     }
-    Ok(Witness {
-        nodes: collect_nodes(parent_state, touched)?,
-        codes,
-        ancestors,
-    })
+    Ok(Witness { nodes: collect_nodes(parent_state, touched)?, codes, ancestors })
 }
 
 fn collect_nodes(parent_state: &State, touched: Touched) -> Result<Vec<Bytes>, StateError> {
@@ -159,23 +139,15 @@ fn collect_nodes(parent_state: &State, touched: Touched) -> Result<Vec<Bytes>, S
     for account in touched.loaded.values() {
         account_paths.push(key_path(&account.hashed_address));
         let slots = account.slots.values().map(|(key, _)| key_path(key));
-        storage_paths
-            .entry(account.hashed_address)
-            .or_default()
-            .extend(slots);
+        storage_paths.entry(account.hashed_address).or_default().extend(slots);
     }
     account_paths.sort_unstable();
-    storage_paths
-        .values_mut()
-        .for_each(|paths| paths.sort_unstable());
+    storage_paths.values_mut().for_each(|paths| paths.sort_unstable());
     let mut nodes = Vec::new();
     parent_state
         .accounts
         .collect(&account_paths, &mut nodes, &mut |key, leaf, nodes| {
-            let paths = storage_paths
-                .get(key)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
+            let paths = storage_paths.get(key).map(Vec::as_slice).unwrap_or_default();
             leaf.storage.collect(paths, nodes, &mut |_, _, _| Ok(()))
         })
         .map_err(StateError::AccountTrie)?;
@@ -192,7 +164,5 @@ pub fn verify_block_with_witness(
 ) -> Result<SealedBlock, GuestError> {
     let state = State::from_witness(parent.state_root, witness)?;
     let ancestors = AncestorHeaders::new(parent, &witness.ancestors)?;
-    Ok(verify_block(
-        parent, state, block, senders, chain_id, &ancestors,
-    )?)
+    Ok(verify_block(parent, state, block, senders, chain_id, &ancestors)?)
 }

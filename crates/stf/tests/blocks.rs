@@ -24,29 +24,16 @@ fn played() -> (Chain, SealedBlock) {
 fn a_built_block_is_valid_on_state_and_witness() {
     let (chain, block) = played();
     chain.check(&block);
-    let statuses: Vec<bool> = block
-        .receipts
-        .iter()
-        .map(|receipt| receipt.status)
-        .collect();
+    let statuses: Vec<bool> = block.receipts.iter().map(|receipt| receipt.status).collect();
     assert_eq!(statuses, [true, true, false, true]);
     assert_eq!(block.receipts[1].logs.len(), 1);
     assert!(block.receipts[2].logs.is_empty());
     assert_eq!(block.receipts[3].cumulative_gas_used, block.header.gas_used);
-    assert_eq!(
-        block.state.storage(&WRITER, &U256::from(1)).unwrap(),
-        U256::ZERO
-    );
-    assert_eq!(
-        block.state.storage(&WRITER, &U256::from(50)).unwrap(),
-        U256::from(5)
-    );
+    assert_eq!(block.state.storage(&WRITER, &U256::from(1)).unwrap(), U256::ZERO);
+    assert_eq!(block.state.storage(&WRITER, &U256::from(50)).unwrap(), U256::from(5));
     assert_eq!(block.state.account(&address(0)).unwrap().unwrap().nonce, 2);
     // The parent's state is as it was.
-    assert_eq!(
-        chain.state().storage(&WRITER, &U256::from(1)).unwrap(),
-        U256::from(1)
-    );
+    assert_eq!(chain.state().storage(&WRITER, &U256::from(1)).unwrap(), U256::from(1));
     assert_eq!(block.header.timestamp, 1_001);
     assert_eq!(block.header.mix_hash, keccak256(chain.head().mix_hash));
 }
@@ -54,47 +41,24 @@ fn a_built_block_is_valid_on_state_and_witness() {
 #[test]
 fn senders_can_be_given() {
     let (chain, block) = played();
-    let senders: Vec<Address> = block
-        .transactions
-        .iter()
-        .map(|transaction| transaction.sender)
-        .collect();
+    let senders: Vec<Address> = block.transactions.iter().map(|transaction| transaction.sender).collect();
     let verify = |senders: &[Address]| {
         let state = chain.state().clone();
-        verify_block(
-            chain.head(),
-            state,
-            &block.block(),
-            Some(senders),
-            CHAIN_ID,
-            &NoBlockHashes,
-        )
+        verify_block(chain.head(), state, &block.block(), Some(senders), CHAIN_ID, &NoBlockHashes)
     };
     assert_eq!(verify(&senders).unwrap().hash, block.hash);
-    assert_eq!(
-        verify(&senders[1..]).unwrap_err(),
-        BlockError::Senders {
-            transactions: 4,
-            senders: 3
-        }
-    );
+    assert_eq!(verify(&senders[1..]).unwrap_err(), BlockError::Senders { transactions: 4, senders: 3 });
 }
 
 #[test]
 fn block_hashes_go_back_to_the_first_block() {
     let mut chain = Chain::new(B256::ZERO);
     for nonce in 0..6 {
-        let block = chain.build(&[recovered(sign(
-            call_to(HASHES, nonce, words(&[nonce.saturating_sub(4)])),
-            0,
-        ))]);
+        let block = chain.build(&[recovered(sign(call_to(HASHES, nonce, words(&[nonce.saturating_sub(4)])), 0))]);
         chain.check(&block);
         let asked = nonce.saturating_sub(4);
         let stored = block.state.storage(&HASHES, &U256::from(asked)).unwrap();
-        assert_eq!(
-            B256::from(stored),
-            chain.headers[asked as usize].hash_slow()
-        );
+        assert_eq!(B256::from(stored), chain.headers[asked as usize].hash_slow());
         chain.append(&block);
     }
     // An ancestor that doesn't connect.
@@ -103,14 +67,12 @@ fn block_hashes_go_back_to_the_first_block() {
     assert_eq!(witness.ancestors.len(), 3);
     witness.ancestors[1] = header_to_rlp(&chain.headers[0]).into();
     assert_eq!(
-        verify_block_with_witness(chain.head(), &block.block(), &witness, None, CHAIN_ID)
-            .unwrap_err(),
+        verify_block_with_witness(chain.head(), &block.block(), &witness, None, CHAIN_ID).unwrap_err(),
         GuestError::Witness(WitnessError::Ancestor { index: 1 })
     );
     witness.ancestors.truncate(1);
     assert_eq!(
-        verify_block_with_witness(chain.head(), &block.block(), &witness, None, CHAIN_ID)
-            .unwrap_err(),
+        verify_block_with_witness(chain.head(), &block.block(), &witness, None, CHAIN_ID).unwrap_err(),
         GuestError::Block(BlockError::State(StateError::MissingBlockHash(2)))
     );
 }
@@ -134,15 +96,8 @@ fn the_environment_is_the_header() {
 fn a_timestamp_before_the_parents_is_raised() {
     let chain = Chain::new(B256::ZERO);
     let head = chain.head();
-    let builder = BlockBuilder::new(
-        head,
-        head.hash_slow(),
-        chain.state().clone(),
-        CHAIN_ID,
-        5,
-        &NoBlockHashes,
-    )
-    .unwrap();
+    let builder =
+        BlockBuilder::new(head, head.hash_slow(), chain.state().clone(), CHAIN_ID, 5, &NoBlockHashes).unwrap();
     assert_eq!(builder.seal().unwrap().header.timestamp, head.timestamp);
 }
 
@@ -164,10 +119,7 @@ fn refused(change: impl FnOnce(&mut Block), expected: BlockError) {
 #[test]
 fn every_header_field_is_checked() {
     let field = |name: &'static str, change: fn(&mut Header)| {
-        refused(
-            |block| change(&mut block.header),
-            BlockError::HeaderField { name },
-        );
+        refused(|block| change(&mut block.header), BlockError::HeaderField { name });
     };
     field("parentHash", |header| header.parent_hash = B256::ZERO);
     field("ommersHash", |header| header.ommers_hash = B256::ZERO);
@@ -179,39 +131,22 @@ fn every_header_field_is_checked() {
     field("mixHash", |header| header.mix_hash = B256::ZERO);
     field("nonce", |header| header.nonce = 1u64.into());
     field("baseFeePerGas", |header| header.base_fee_per_gas = Some(1));
-    field("withdrawalsRoot", |header| {
-        header.withdrawals_root = Some(B256::ZERO)
-    });
+    field("withdrawalsRoot", |header| header.withdrawals_root = Some(B256::ZERO));
     field("blobGasUsed", |header| header.blob_gas_used = Some(1));
     field("excessBlobGas", |header| header.excess_blob_gas = Some(1));
     field("requestsHash", |header| header.requests_hash = None);
-    field("blockAccessListHash", |header| {
-        header.block_access_list_hash = Some(B256::ZERO)
-    });
+    field("blockAccessListHash", |header| header.block_access_list_hash = Some(B256::ZERO));
     field("slotNumber", |header| header.slot_number = Some(1));
     let mismatch = |name: &'static str, change: fn(&mut Header)| {
-        refused(
-            |block| change(&mut block.header),
-            BlockError::Mismatch { name },
-        );
+        refused(|block| change(&mut block.header), BlockError::Mismatch { name });
     };
-    mismatch("transactionsRoot", |header| {
-        header.transactions_root = B256::ZERO
-    });
-    mismatch("parentBeaconBlockRoot", |header| {
-        header.parent_beacon_block_root = Some(B256::repeat_byte(1))
-    });
+    mismatch("transactionsRoot", |header| header.transactions_root = B256::ZERO);
+    mismatch("parentBeaconBlockRoot", |header| header.parent_beacon_block_root = Some(B256::repeat_byte(1)));
     mismatch("gasUsed", |header| header.gas_used += 1);
     mismatch("receiptsRoot", |header| header.receipts_root = B256::ZERO);
     mismatch("logsBloom", |header| header.logs_bloom.0[0] ^= 1);
     mismatch("stateRoot", |header| header.state_root = B256::ZERO);
-    refused(
-        |block| block.header.timestamp = 999,
-        BlockError::Timestamp {
-            parent: 1_000,
-            actual: 999,
-        },
-    );
+    refused(|block| block.header.timestamp = 999, BlockError::Timestamp { parent: 1_000, actual: 999 });
 }
 
 /// Replaces the transactions, with the root that fits.
@@ -221,31 +156,16 @@ fn replace(block: &mut Block, transactions: Vec<Bytes>) {
 }
 
 fn transaction_refused(raw: Bytes, expected: MalformedTransaction) {
-    refused(
-        |block| replace(block, vec![raw]),
-        BlockError::MalformedTransaction {
-            index: 0,
-            error: expected,
-        },
-    );
+    refused(|block| replace(block, vec![raw]), BlockError::MalformedTransaction { index: 0, error: expected });
 }
 
 fn push_refused(raw: Vec<Bytes>, index: usize, expected: PushError) {
-    refused(
-        |block| replace(block, raw),
-        BlockError::Transaction {
-            index,
-            error: Box::new(expected),
-        },
-    );
+    refused(|block| replace(block, raw), BlockError::Transaction { index, error: Box::new(expected) });
 }
 
 #[test]
 fn a_block_has_transactions() {
-    refused(
-        |block| replace(block, Vec::new()),
-        BlockError::NoTransactions,
-    );
+    refused(|block| replace(block, Vec::new()), BlockError::NoTransactions);
 }
 
 #[test]
@@ -255,10 +175,7 @@ fn malformed_transactions_are_refused() {
     trailing.push(0);
     transaction_refused(trailing.into(), MalformedTransaction::Encoding);
     transaction_refused(Bytes::new(), MalformedTransaction::Encoding);
-    transaction_refused(
-        valid[..valid.len() - 1].to_vec().into(),
-        MalformedTransaction::Encoding,
-    );
+    transaction_refused(valid[..valid.len() - 1].to_vec().into(), MalformedTransaction::Encoding);
     // A field with a leading zero: nonce 0x00 instead of the empty string.
     let position = valid.iter().skip(3).position(|byte| *byte == 0x80).unwrap() + 3;
     let mut padded = valid.to_vec();
@@ -273,33 +190,15 @@ fn malformed_transactions_are_refused() {
     let mut tagged = vec![0];
     tagged.extend_from_slice(&encode(sign(legacy(WRITER, 0, []), 0)));
     transaction_refused(tagged.into(), MalformedTransaction::UnsupportedType(0));
-    transaction_refused(
-        hex!("03c0").into(),
-        MalformedTransaction::UnsupportedType(3),
-    );
-    transaction_refused(
-        hex!("05c0").into(),
-        MalformedTransaction::UnsupportedType(5),
-    );
-    let unprotected = stf::alloy_consensus::TxLegacy {
-        chain_id: None,
-        ..legacy(WRITER, 0, [])
-    };
-    transaction_refused(
-        encode(sign(unprotected, 0)),
-        MalformedTransaction::Unprotected,
-    );
+    transaction_refused(hex!("03c0").into(), MalformedTransaction::UnsupportedType(3));
+    transaction_refused(hex!("05c0").into(), MalformedTransaction::UnsupportedType(5));
+    let unprotected = stf::alloy_consensus::TxLegacy { chain_id: None, ..legacy(WRITER, 0, []) };
+    transaction_refused(encode(sign(unprotected, 0)), MalformedTransaction::Unprotected);
     // System transactions are decoded as strictly.
     let valid = init_message().encoded();
     assert!(Transaction::decode(&valid).is_ok());
-    transaction_refused(
-        [&valid[..], &[0]].concat().into(),
-        MalformedTransaction::Encoding,
-    );
-    transaction_refused(
-        valid[..valid.len() - 1].to_vec().into(),
-        MalformedTransaction::Encoding,
-    );
+    transaction_refused([&valid[..], &[0]].concat().into(), MalformedTransaction::Encoding);
+    transaction_refused(valid[..valid.len() - 1].to_vec().into(), MalformedTransaction::Encoding);
 }
 
 #[test]
@@ -321,17 +220,10 @@ fn signatures_have_a_low_s() {
 #[test]
 fn invalid_transactions_are_refused() {
     let invalid = |transaction: TxEip1559, error: InvalidTransaction| {
-        push_refused(
-            vec![encode(sign(transaction, 0))],
-            0,
-            PushError::Invalid(error),
-        );
+        push_refused(vec![encode(sign(transaction, 0))], 0, PushError::Invalid(error));
     };
     let valid = || call_to(WRITER, 0, []);
-    invalid(
-        call_to(WRITER, 1, []),
-        InvalidTransaction::NonceTooHigh { tx: 1, state: 0 },
-    );
+    invalid(call_to(WRITER, 1, []), InvalidTransaction::NonceTooHigh { tx: 1, state: 0 });
     push_refused(
         vec![encode(sign(valid(), 0)), encode(sign(valid(), 0))],
         1,
@@ -339,77 +231,34 @@ fn invalid_transactions_are_refused() {
     );
     let actual = CHAIN_ID + 1;
     push_refused(
-        vec![encode(sign(
-            TxEip1559 {
-                chain_id: actual,
-                ..valid()
-            },
-            0,
-        ))],
+        vec![encode(sign(TxEip1559 { chain_id: actual, ..valid() }, 0))],
         0,
-        PushError::ChainId {
-            expected: CHAIN_ID,
-            actual,
-        },
+        PushError::ChainId { expected: CHAIN_ID, actual },
     );
     let balance = Box::new(U256::from(10u64.pow(18)));
     let fee = Box::new(U256::from(10u64.pow(18) + 1));
     invalid(
-        TxEip1559 {
-            value: *fee,
-            ..valid()
-        },
-        InvalidTransaction::LackOfFundForMaxFee {
-            fee: fee.clone(),
-            balance,
-        },
+        TxEip1559 { value: *fee, ..valid() },
+        InvalidTransaction::LackOfFundForMaxFee { fee: fee.clone(), balance },
     );
     invalid(
-        TxEip1559 {
-            gas_limit: 20_999,
-            ..valid()
-        },
-        InvalidTransaction::CallGasCostMoreThanGasLimit {
-            initial_gas: 21_000,
-            gas_limit: 20_999,
-        },
+        TxEip1559 { gas_limit: 20_999, ..valid() },
+        InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas: 21_000, gas_limit: 20_999 },
     );
     invalid(
-        TxEip1559 {
-            gas_limit: 24_999,
-            input: vec![1; 100].into(),
-            ..valid()
-        },
-        InvalidTransaction::GasFloorMoreThanGasLimit {
-            gas_floor: 25_000,
-            gas_limit: 24_999,
-        },
+        TxEip1559 { gas_limit: 24_999, input: vec![1; 100].into(), ..valid() },
+        InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor: 25_000, gas_limit: 24_999 },
     );
     invalid(
-        TxEip1559 {
-            gas_limit: 16_777_217,
-            ..valid()
-        },
-        InvalidTransaction::TxGasLimitGreaterThanCap {
-            gas_limit: 16_777_217,
-            cap: 16_777_216,
-        },
+        TxEip1559 { gas_limit: 16_777_217, ..valid() },
+        InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit: 16_777_217, cap: 16_777_216 },
     );
     invalid(
-        TxEip1559 {
-            max_priority_fee_per_gas: 2,
-            max_fee_per_gas: 1,
-            ..valid()
-        },
+        TxEip1559 { max_priority_fee_per_gas: 2, max_fee_per_gas: 1, ..valid() },
         InvalidTransaction::PriorityFeeGreaterThanMaxFee,
     );
     invalid(
-        TxEip1559 {
-            to: TxKind::Create,
-            gas_limit: 5_000_000,
-            input: vec![0; 49_153].into(),
-            ..valid()
-        },
+        TxEip1559 { to: TxKind::Create, gas_limit: 5_000_000, input: vec![0; 49_153].into(), ..valid() },
         InvalidTransaction::CreateInitCodeSizeLimit,
     );
     push_refused(
@@ -427,14 +276,8 @@ fn contracts_send_no_transactions() {
     state.set_code(&address(0), code).unwrap();
     chain.headers[0].state_root = state.root();
     chain.states[0] = state;
-    let error = chain
-        .builder(&NoBlockHashes)
-        .push(&recovered(sign(call_to(WRITER, 0, []), 0)))
-        .unwrap_err();
-    assert_eq!(
-        error,
-        PushError::Invalid(InvalidTransaction::RejectCallerWithCode)
-    );
+    let error = chain.builder(&NoBlockHashes).push(&recovered(sign(call_to(WRITER, 0, []), 0))).unwrap_err();
+    assert_eq!(error, PushError::Invalid(InvalidTransaction::RejectCallerWithCode));
 }
 
 #[test]
@@ -448,62 +291,26 @@ fn gas_limits_fit_into_the_block() {
         input: vec![0xfe].into(),
         ..call_to(WRITER, nonce, [])
     };
-    assert_eq!(
-        builder.push(&recovered(sign(burn(0), 0))).unwrap().gas_used,
-        16_000_000
-    );
-    let full = PushError::BlockFull {
-        gas_limit: 16_000_000,
-        gas_left: 14_000_000,
-    };
-    assert_eq!(
-        builder.push(&recovered(sign(burn(1), 0))).unwrap_err(),
-        full
-    );
-    let large = SystemTransaction {
-        gas_limit: 16_000_000,
-        ..message(0, WRITER, LOGGER, [])
-    };
+    assert_eq!(builder.push(&recovered(sign(burn(0), 0))).unwrap().gas_used, 16_000_000);
+    let full = PushError::BlockFull { gas_limit: 16_000_000, gas_left: 14_000_000 };
+    assert_eq!(builder.push(&recovered(sign(burn(1), 0))).unwrap_err(), full);
+    let large = SystemTransaction { gas_limit: 16_000_000, ..message(0, WRITER, LOGGER, []) };
     assert_eq!(builder.gas_left(), 14_000_000);
     // Smaller ones still fit, and the refused one left no trace.
-    builder
-        .push(&recovered(sign(call_to(LOGGER, 1, words(&[1])), 0)))
-        .unwrap();
+    builder.push(&recovered(sign(call_to(LOGGER, 1, words(&[1])), 0))).unwrap();
     let block = builder.seal().unwrap();
     assert_eq!(block.transactions.len(), 2);
     chain.check(&block);
     push_refused(
         vec![encode(sign(burn(0), 0)), encode(sign(burn(1), 0))],
         1,
-        PushError::BlockFull {
-            gas_limit: 16_000_000,
-            gas_left: 14_000_000,
-        },
+        PushError::BlockFull { gas_limit: 16_000_000, gas_left: 14_000_000 },
     );
     let mut builder = chain.builder(&NoBlockHashes);
-    builder
-        .push(
-            &SystemTransaction {
-                gas_limit: 16_000_000,
-                data: Bytes::new(),
-                ..large.clone()
-            }
-            .into(),
-        )
-        .unwrap();
+    builder.push(&SystemTransaction { gas_limit: 16_000_000, data: Bytes::new(), ..large.clone() }.into()).unwrap();
     let gas_left = builder.gas_left();
-    let next = SystemTransaction {
-        index: 1,
-        gas_limit: gas_left + 1,
-        ..large
-    };
-    assert_eq!(
-        builder.push(&next.into()).unwrap_err(),
-        PushError::BlockFull {
-            gas_limit: gas_left + 1,
-            gas_left
-        }
-    );
+    let next = SystemTransaction { index: 1, gas_limit: gas_left + 1, ..large };
+    assert_eq!(builder.push(&next.into()).unwrap_err(), PushError::BlockFull { gas_limit: gas_left + 1, gas_left });
 }
 
 #[test]
@@ -511,22 +318,13 @@ fn nothing_follows_the_end_of_the_session() {
     let mut chain = Chain::new(B256::ZERO);
     let ancestors = NoBlockHashes;
     let mut builder = chain.builder(&ancestors);
-    builder
-        .push(&recovered(sign(call_to(PREDEPLOY, 0, words(&[0])), 0)))
-        .unwrap();
+    builder.push(&recovered(sign(call_to(PREDEPLOY, 0, words(&[0])), 0))).unwrap();
     assert!(!builder.has_ended());
-    builder
-        .push(&recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0)))
-        .unwrap();
+    builder.push(&recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0))).unwrap();
     assert!(builder.has_ended());
     let next = recovered(sign(call_to(LOGGER, 2, words(&[1])), 0));
     assert_eq!(builder.push(&next).unwrap_err(), PushError::Ended);
-    assert_eq!(
-        builder
-            .push(&message(0, WRITER, LOGGER, []).into())
-            .unwrap_err(),
-        PushError::Ended
-    );
+    assert_eq!(builder.push(&message(0, WRITER, LOGGER, []).into()).unwrap_err(), PushError::Ended);
     let block = builder.seal().unwrap();
     assert_eq!(block.result_hash, B256::from(U256::from(77)));
     chain.check(&block);
@@ -537,10 +335,7 @@ fn nothing_follows_the_end_of_the_session() {
     longer.header.transactions_root = ordered_trie_root(&longer.transactions);
     assert_eq!(
         chain.verify(&longer).unwrap_err(),
-        BlockError::Transaction {
-            index: 2,
-            error: Box::new(PushError::Ended)
-        }
+        BlockError::Transaction { index: 2, error: Box::new(PushError::Ended) }
     );
     // A block after the end.
     chain.append(&block);
@@ -549,10 +344,7 @@ fn nothing_follows_the_end_of_the_session() {
     assert_eq!(builder.push(&next).unwrap_err(), PushError::Ended);
     let mut header = builder.seal().unwrap().header;
     header.transactions_root = ordered_trie_root(std::slice::from_ref(&next.raw));
-    let late = Block {
-        header,
-        transactions: vec![next.raw],
-    };
+    let late = Block { header, transactions: vec![next.raw] };
     assert_eq!(chain.verify(&late).unwrap_err(), BlockError::SessionEnded);
 }
 
@@ -566,10 +358,7 @@ fn block_one_starts_with_the_init_message() {
     let mut builder = chain.builder(&NoBlockHashes);
     assert_eq!(builder.push(&user).unwrap_err(), PushError::InitMessage);
     let other = message(0, SYSTEM_ADDRESS, WRITER, words(&[100, 8]));
-    assert_eq!(
-        builder.push(&other.into()).unwrap_err(),
-        PushError::InitMessage
-    );
+    assert_eq!(builder.push(&other.into()).unwrap_err(), PushError::InitMessage);
     let receipt = builder.push(&init.clone().into()).unwrap();
     assert_eq!((receipt.transaction_type, receipt.status), (0x7e, true));
     // Forced messages count from 0, apart from the init message.
@@ -580,20 +369,14 @@ fn block_one_starts_with_the_init_message() {
     chain.check(&block);
     let expected = fold_inbox(B256::ZERO, forced.message_hash());
     assert_eq!(block.header.parent_beacon_block_root, Some(expected));
-    assert_eq!(
-        block.state.storage(&WRITER, &U256::from(100)).unwrap(),
-        U256::from(7)
-    );
+    assert_eq!(block.state.storage(&WRITER, &U256::from(100)).unwrap(), U256::from(7));
 
     let mut without = block.block();
     without.transactions.remove(0);
     without.header.transactions_root = ordered_trie_root(&without.transactions);
     assert_eq!(
         chain.verify(&without).unwrap_err(),
-        BlockError::Transaction {
-            index: 0,
-            error: Box::new(PushError::InitMessage)
-        }
+        BlockError::Transaction { index: 0, error: Box::new(PushError::InitMessage) }
     );
 }
 
@@ -601,49 +384,21 @@ fn block_one_starts_with_the_init_message() {
 fn forced_messages_come_first_and_in_order() {
     let mut chain = Chain::new(B256::ZERO);
     let mut builder = chain.builder(&NoBlockHashes);
-    let at =
-        |index| RecoveredTransaction::from(message(index, address(3), LOGGER, words(&[index])));
-    assert_eq!(
-        builder.push(&at(1)).unwrap_err(),
-        PushError::MessageIndex {
-            expected: 0,
-            actual: 1
-        }
-    );
+    let at = |index| RecoveredTransaction::from(message(index, address(3), LOGGER, words(&[index])));
+    assert_eq!(builder.push(&at(1)).unwrap_err(), PushError::MessageIndex { expected: 0, actual: 1 });
     builder.push(&at(0)).unwrap();
-    assert_eq!(
-        builder.push(&at(0)).unwrap_err(),
-        PushError::MessageIndex {
-            expected: 1,
-            actual: 0
-        }
-    );
+    assert_eq!(builder.push(&at(0)).unwrap_err(), PushError::MessageIndex { expected: 1, actual: 0 });
     builder.push(&at(1)).unwrap();
-    let foreign = SystemTransaction {
-        chain_id: 1,
-        ..message(2, address(3), LOGGER, [])
-    };
-    assert_eq!(
-        builder.push(&foreign.into()).unwrap_err(),
-        PushError::ChainId {
-            expected: CHAIN_ID,
-            actual: 1
-        }
-    );
-    builder
-        .push(&recovered(sign(call_to(LOGGER, 0, words(&[1])), 0)))
-        .unwrap();
-    assert_eq!(
-        builder.push(&at(2)).unwrap_err(),
-        PushError::MessageAfterUserTransaction
-    );
+    let foreign = SystemTransaction { chain_id: 1, ..message(2, address(3), LOGGER, []) };
+    assert_eq!(builder.push(&foreign.into()).unwrap_err(), PushError::ChainId { expected: CHAIN_ID, actual: 1 });
+    builder.push(&recovered(sign(call_to(LOGGER, 0, words(&[1])), 0))).unwrap();
+    assert_eq!(builder.push(&at(2)).unwrap_err(), PushError::MessageAfterUserTransaction);
     let block = builder.seal().unwrap();
     chain.check(&block);
     chain.append(&block);
     let next = chain.build(&[at(2)]);
     chain.check(&next);
-    let hashes =
-        [0, 1, 2].map(|index| message(index, address(3), LOGGER, words(&[index])).message_hash());
+    let hashes = [0, 1, 2].map(|index| message(index, address(3), LOGGER, words(&[index])).message_hash());
     let expected = hashes.into_iter().fold(B256::ZERO, fold_inbox);
     assert_eq!(next.header.parent_beacon_block_root, Some(expected));
 }
@@ -664,42 +419,23 @@ fn a_message_is_a_call_without_fee_and_nonce() {
     assert_eq!(slot(2), U256::ZERO);
     // All of the gas limit is execution gas; seven slots were stored before GAS.
     assert!(slot(7) > U256::from(500_000 - 8 * 22_200));
-    let statuses: Vec<bool> = block
-        .receipts
-        .iter()
-        .map(|receipt| receipt.status)
-        .collect();
+    let statuses: Vec<bool> = block.receipts.iter().map(|receipt| receipt.status).collect();
     assert_eq!(statuses, [true, false, true]);
     assert!(block.receipts[1].gas_used > 20_000 && block.receipts[1].gas_used < 500_000);
     assert_eq!(block.receipts[2].gas_used, 0);
     // A failing message changes nothing; no message touches its sender.
-    assert_eq!(
-        block.state.account(&REVERTER).unwrap(),
-        chain.state().account(&REVERTER).unwrap()
-    );
-    assert_eq!(
-        block.state.account(&from).unwrap(),
-        chain.state().account(&from).unwrap()
-    );
-    assert_eq!(
-        block.state.account(&Address::repeat_byte(0x77)).unwrap(),
-        None
-    );
+    assert_eq!(block.state.account(&REVERTER).unwrap(), chain.state().account(&REVERTER).unwrap());
+    assert_eq!(block.state.account(&from).unwrap(), chain.state().account(&from).unwrap());
+    assert_eq!(block.state.account(&Address::repeat_byte(0x77)).unwrap(), None);
 }
 
 #[test]
 fn a_message_out_of_gas_fails() {
     let chain = Chain::new(B256::ZERO);
-    let poor = SystemTransaction {
-        gas_limit: 5_000,
-        ..message(0, address(2), OBSERVER, [])
-    };
+    let poor = SystemTransaction { gas_limit: 5_000, ..message(0, address(2), OBSERVER, []) };
     let block = chain.build(&[poor.into()]);
     chain.check(&block);
-    assert_eq!(
-        (block.receipts[0].status, block.receipts[0].gas_used),
-        (false, 5_000)
-    );
+    assert_eq!((block.receipts[0].status, block.receipts[0].gas_used), (false, 5_000));
     assert_eq!(block.header.state_root, chain.head().state_root);
 }
 
@@ -725,14 +461,7 @@ fn hashes_of_messages_are_soliditys() {
         expected.extend_from_slice(&word.to_be_bytes::<32>());
     }
     assert_eq!(message.message_hash(), keccak256(&expected));
-    let encoded = [
-        &hex!("7ef0010294")[..],
-        &[3; 20],
-        &[0x94],
-        &[4; 20],
-        &hex!("05820607"),
-    ]
-    .concat();
+    let encoded = [&hex!("7ef0010294")[..], &[3; 20], &[0x94], &[4; 20], &hex!("05820607")].concat();
     assert_eq!(message.encoded(), Bytes::from(encoded));
     let transaction = RecoveredTransaction::decode(message.encoded()).unwrap();
     assert_eq!(transaction.sender, message.from);
@@ -747,11 +476,7 @@ fn accounts_are_created_destroyed_and_delegated_across_transactions() {
     use stf::alloy_consensus::crypto::secp256k1::sign_message;
     use stf::revm::context_interface::transaction::{Authorization, SignedAuthorization};
     let authorize = |to: Address, nonce: u64, signer: u8| -> SignedAuthorization {
-        let authorization = Authorization {
-            chain_id: U256::from(CHAIN_ID),
-            address: to,
-            nonce,
-        };
+        let authorization = Authorization { chain_id: U256::from(CHAIN_ID), address: to, nonce };
         let signature = sign_message(secret(signer), authorization.signature_hash()).unwrap();
         authorization.into_signed(signature)
     };
@@ -765,10 +490,7 @@ fn accounts_are_created_destroyed_and_delegated_across_transactions() {
     let mut chain = Chain::new(B256::ZERO);
     let first = chain.build(&[delegate(0, vec![authorize(WRITER, 0, 3)])]);
     chain.check(&first);
-    assert_eq!(
-        first.state.storage(&address(3), &U256::from(200)).unwrap(),
-        U256::from(1)
-    );
+    assert_eq!(first.state.storage(&address(3), &U256::from(200)).unwrap(), U256::from(1));
     let account = first.state.account(&address(3)).unwrap().unwrap();
     let code = first.state.code(&account.code_hash).unwrap();
     assert_eq!(code.eip7702_address(), Some(WRITER));
@@ -778,32 +500,17 @@ fn accounts_are_created_destroyed_and_delegated_across_transactions() {
         delegate(2, vec![authorize(Address::ZERO, 1, 3)]),
         // From this account itself, after it was an EOA again.
         recovered(sign(call_to(DESTROYER, 2, []), 3)),
-        recovered(sign(
-            TxEip1559 {
-                value: U256::from(5),
-                ..call_to(DESTROYER.create(1), 3, [])
-            },
-            3,
-        )),
+        recovered(sign(TxEip1559 { value: U256::from(5), ..call_to(DESTROYER.create(1), 3, []) }, 3)),
         recovered(sign(call_to(DESTROYER, 4, []), 3)),
     ]);
     chain.check(&second);
     let account = second.state.account(&address(3)).unwrap().unwrap();
     assert_eq!(account.code_hash, keccak256([]));
-    assert_eq!(
-        second.state.storage(&address(3), &U256::from(200)).unwrap(),
-        U256::ZERO
-    );
-    assert_eq!(
-        second.state.storage(&address(3), &U256::from(201)).unwrap(),
-        U256::from(2)
-    );
+    assert_eq!(second.state.storage(&address(3), &U256::from(200)).unwrap(), U256::ZERO);
+    assert_eq!(second.state.storage(&address(3), &U256::from(201)).unwrap(), U256::from(2));
     // The address of a destroyed contract can hold money later in the block.
     let heir = second.state.account(&DESTROYER.create(1)).unwrap().unwrap();
-    assert_eq!(
-        (heir.balance, heir.nonce, heir.code_hash),
-        (U256::from(5), 0, keccak256([]))
-    );
+    assert_eq!((heir.balance, heir.nonce, heir.code_hash), (U256::from(5), 0, keccak256([])));
     assert_eq!(second.state.account(&DESTROYER.create(2)).unwrap(), None);
 }
 
@@ -921,10 +628,7 @@ fn the_guest_states_what_it_verified() {
     let init = init_message();
     let mut chain = Chain::new(init.message_hash());
     let blocks = [
-        vec![
-            init.into(),
-            message(0, address(3), LOGGER, words(&[3])).into(),
-        ],
+        vec![init.into(), message(0, address(3), LOGGER, words(&[3])).into()],
         vec![recovered(sign(call_to(HASHES, 0, words(&[0])), 0))],
         vec![recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0))],
     ];
@@ -949,49 +653,22 @@ fn the_guest_trusts_nothing_in_its_input() {
     let input = guest_input(&chain, &block);
     let encoded = input.encoded();
     assert!(guest_entry(&encoded).is_ok());
-    assert_eq!(
-        guest_entry(&encoded[..encoded.len() - 1]),
-        Err(GuestError::Input)
-    );
-    assert_eq!(
-        guest_entry(&[&encoded[..], &[0]].concat()),
-        Err(GuestError::Input)
-    );
+    assert_eq!(guest_entry(&encoded[..encoded.len() - 1]), Err(GuestError::Input));
+    assert_eq!(guest_entry(&[&encoded[..], &[0]].concat()), Err(GuestError::Input));
     assert_eq!(guest_entry(&[]), Err(GuestError::Input));
     // Another chain id is another configuration.
     let mut other = configuration();
     other[95] ^= 1;
-    let forged = GuestInput {
-        configuration: other.into(),
-        ..input.clone()
-    };
-    assert!(matches!(
-        guest_entry(&forged.encoded()),
-        Err(GuestError::Config { .. })
-    ));
-    let short = GuestInput {
-        configuration: configuration()[..352].to_vec().into(),
-        ..input.clone()
-    };
+    let forged = GuestInput { configuration: other.into(), ..input.clone() };
+    assert!(matches!(guest_entry(&forged.encoded()), Err(GuestError::Config { .. })));
+    let short = GuestInput { configuration: configuration()[..352].to_vec().into(), ..input.clone() };
     assert_eq!(guest_entry(&short.encoded()), Err(GuestError::Input));
     // No witness at all, and one with a node too many.
-    let empty = GuestInput {
-        witness: Witness::default().encoded(),
-        ..input.clone()
-    };
-    assert!(matches!(
-        guest_entry(&empty.encoded()),
-        Err(GuestError::Witness(_))
-    ));
+    let empty = GuestInput { witness: Witness::default().encoded(), ..input.clone() };
+    assert!(matches!(guest_entry(&empty.encoded()), Err(GuestError::Witness(_))));
     let mut witness = chain.witness(&block.block());
     witness.nodes.push(Bytes::new());
     let index = witness.nodes.len() - 1;
-    let longer = GuestInput {
-        witness: witness.encoded(),
-        ..input
-    };
-    assert_eq!(
-        guest_entry(&longer.encoded()),
-        Err(GuestError::Witness(WitnessError::UnusedNode { index }))
-    );
+    let longer = GuestInput { witness: witness.encoded(), ..input };
+    assert_eq!(guest_entry(&longer.encoded()), Err(GuestError::Witness(WitnessError::UnusedNode { index })));
 }

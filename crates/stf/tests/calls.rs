@@ -26,24 +26,13 @@ fn environment(chain: &Chain) -> BlockEnvironment {
 fn a_call_sees_the_state_and_leaves_it() {
     let chain = Chain::new(B256::ZERO);
     let root = chain.state().clone().root();
-    let run = |request: &CallRequest| {
-        call(chain.state(), &environment(&chain), request, &NoBlockHashes).unwrap()
-    };
+    let run = |request: &CallRequest| call(chain.state(), &environment(&chain), request, &NoBlockHashes).unwrap();
     let outcome = run(&request(LOGGER, words(&[4])));
-    assert_eq!(
-        (outcome.status, outcome.logs.len()),
-        (CallStatus::Success, 1)
-    );
+    assert_eq!((outcome.status, outcome.logs.len()), (CallStatus::Success, 1));
     let outcome = run(&request(REVERTER, vec![]));
-    assert_eq!(
-        (outcome.status, outcome.output),
-        (CallStatus::Revert, Bytes::from(vec![0; 32]))
-    );
+    assert_eq!((outcome.status, outcome.output), (CallStatus::Revert, Bytes::from(vec![0; 32])));
     assert!(outcome.logs.is_empty());
-    let outcome = run(&CallRequest {
-        to: TxKind::Create,
-        ..request(WRITER, vec![0xfe])
-    });
+    let outcome = run(&CallRequest { to: TxKind::Create, ..request(WRITER, vec![0xfe]) });
     assert!(matches!(outcome.status, CallStatus::Halt(_)));
     assert_eq!(chain.state().clone().root(), root);
 }
@@ -51,42 +40,18 @@ fn a_call_sees_the_state_and_leaves_it() {
 #[test]
 fn calls_are_checked_less_than_transactions() {
     let chain = Chain::new(B256::ZERO);
-    let run =
-        |request: &CallRequest| call(chain.state(), &environment(&chain), request, &NoBlockHashes);
+    let run = |request: &CallRequest| call(chain.state(), &environment(&chain), request, &NoBlockHashes);
     let poor = Address::repeat_byte(0x99);
     // No balance for fees, a nonce that isn't the account's, a sender with code, more gas than the cap.
     for (from, nonce) in [(poor, None), (address(0), Some(9)), (WRITER, None)] {
-        let request = CallRequest {
-            from,
-            nonce,
-            gas_price: 1_000_000,
-            ..request(LOGGER, words(&[4]))
-        };
+        let request = CallRequest { from, nonce, gas_price: 1_000_000, ..request(LOGGER, words(&[4])) };
         assert_eq!(run(&request).unwrap().status, CallStatus::Success);
     }
     // The value must be there, and gas for the transaction itself.
-    let rich = CallRequest {
-        value: U256::from(1),
-        from: poor,
-        ..request(LOGGER, vec![])
-    };
-    assert!(!matches!(
-        run(&rich),
-        Ok(CallOutcome {
-            status: CallStatus::Success,
-            ..
-        })
-    ));
-    let little = CallRequest {
-        gas_limit: 20_000,
-        ..request(LOGGER, vec![])
-    };
-    assert!(matches!(
-        run(&little),
-        Err(CallError::Invalid(
-            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
-        ))
-    ));
+    let rich = CallRequest { value: U256::from(1), from: poor, ..request(LOGGER, vec![]) };
+    assert!(!matches!(run(&rich), Ok(CallOutcome { status: CallStatus::Success, .. })));
+    let little = CallRequest { gas_limit: 20_000, ..request(LOGGER, vec![]) };
+    assert!(matches!(run(&little), Err(CallError::Invalid(InvalidTransaction::CallGasCostMoreThanGasLimit { .. }))));
 }
 
 #[test]
@@ -94,13 +59,7 @@ fn gas_used_is_a_transactions() {
     let chain = Chain::new(B256::ZERO);
     let data = words(&[1, 0, 2, 22, 50, 5]);
     let sealed = chain.build(&[recovered(sign(call_to(WRITER, 0, data.clone()), 0))]);
-    let outcome = call(
-        chain.state(),
-        &environment(&chain),
-        &request(WRITER, data),
-        &NoBlockHashes,
-    )
-    .unwrap();
+    let outcome = call(chain.state(), &environment(&chain), &request(WRITER, data), &NoBlockHashes).unwrap();
     assert_eq!(outcome.gas_used, sealed.header.gas_used);
 }
 
@@ -110,25 +69,13 @@ fn overrides_are_set_on_a_clone() {
     let mut state = chain.state().clone();
     let target = Address::repeat_byte(0x55);
     // Returns slot 1 plus its own balance.
-    let code = Bytecode::new_legacy(
-        vec![0x60, 1, 0x54, 0x47, 0x01, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3].into(),
-    );
+    let code = Bytecode::new_legacy(vec![0x60, 1, 0x54, 0x47, 0x01, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3].into());
     state.set_code(&target, code).unwrap();
-    state
-        .set_storage(&target, U256::from(1), U256::from(40))
-        .unwrap();
+    state.set_storage(&target, U256::from(1), U256::from(40)).unwrap();
     state.set_balance(&target, U256::from(2)).unwrap();
     state.set_nonce(&target, 7).unwrap();
-    let run = |state: &State| {
-        call(
-            state,
-            &environment(&chain),
-            &request(target, vec![]),
-            &NoBlockHashes,
-        )
-        .unwrap()
-        .output
-    };
+    let run =
+        |state: &State| call(state, &environment(&chain), &request(target, vec![]), &NoBlockHashes).unwrap().output;
     assert_eq!(run(&state), Bytes::from(words(&[42])));
     state.clear_storage(&target).unwrap();
     assert_eq!(run(&state), Bytes::from(words(&[2])));
@@ -148,16 +95,8 @@ fn access_lists_name_what_was_accessed() {
     assert_eq!(outcome.status, CallStatus::Success);
     assert_eq!(list.0.len(), 1);
     assert_eq!(list.0[0].address, WRITER);
-    assert_eq!(
-        list.0[0].storage_keys,
-        [B256::from(U256::from(1)), B256::from(U256::from(70))]
-    );
-    let plain = call_with_access_list(
-        chain.state(),
-        &environment(&chain),
-        &request(LOGGER, vec![]),
-        &NoBlockHashes,
-    );
+    assert_eq!(list.0[0].storage_keys, [B256::from(U256::from(1)), B256::from(U256::from(70))]);
+    let plain = call_with_access_list(chain.state(), &environment(&chain), &request(LOGGER, vec![]), &NoBlockHashes);
     assert!(plain.unwrap().1 .0.is_empty());
 }
 
@@ -167,19 +106,8 @@ fn calls_read_block_hashes() {
     let mut state = chain.state().clone();
     let target = Address::repeat_byte(0x55);
     // Returns BLOCKHASH(0).
-    state
-        .set_code(
-            &target,
-            Bytecode::new_legacy(vec![0x5f, 0x40, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3].into()),
-        )
-        .unwrap();
-    let outcome = call(
-        &state,
-        &environment(&chain),
-        &request(target, vec![]),
-        &Headers(&chain.headers),
-    )
-    .unwrap();
+    state.set_code(&target, Bytecode::new_legacy(vec![0x5f, 0x40, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3].into())).unwrap();
+    let outcome = call(&state, &environment(&chain), &request(target, vec![]), &Headers(&chain.headers)).unwrap();
     assert_eq!(outcome.output[..], chain.head().hash_slow()[..]);
 }
 
@@ -201,22 +129,10 @@ fn proofs_verify_against_the_root() {
     verify_proof(root, path(WRITER.as_slice()), Some(encoded), &proof.nodes).unwrap();
     for (slot, entry) in slots.iter().zip(&proof.storage) {
         let expected = (!entry.value.is_zero()).then(|| stf::alloy_rlp::encode(entry.value));
-        verify_proof(
-            account.storage_root,
-            path(&slot.to_be_bytes::<32>()),
-            expected,
-            &entry.nodes,
-        )
-        .unwrap();
+        verify_proof(account.storage_root, path(&slot.to_be_bytes::<32>()), expected, &entry.nodes).unwrap();
     }
-    assert_eq!(
-        (proof.storage[0].value, proof.storage[1].value),
-        (U256::from(3), U256::ZERO)
-    );
-    let absent = chain
-        .state()
-        .proof(&Address::repeat_byte(0x99), &slots)
-        .unwrap();
+    assert_eq!((proof.storage[0].value, proof.storage[1].value), (U256::from(3), U256::ZERO));
+    let absent = chain.state().proof(&Address::repeat_byte(0x99), &slots).unwrap();
     assert_eq!(absent.account, None);
     verify_proof(root, path(&[0x99; 20]), None, &absent.nodes).unwrap();
 }

@@ -40,10 +40,7 @@ impl Machine {
         for index in 0..usize::from(half(elf, 44)) {
             let header = headers + 32 * index;
             if word(elf, header) == 1 {
-                let (offset, address) = (
-                    word(elf, header + 4) as usize,
-                    word(elf, header + 8) as usize,
-                );
+                let (offset, address) = (word(elf, header + 4) as usize, word(elf, header + 8) as usize);
                 let size = word(elf, header + 16) as usize;
                 memory[address..address + size].copy_from_slice(&elf[offset..offset + size]);
             }
@@ -63,10 +60,7 @@ impl Machine {
         loop {
             if let Some(exit_code) = self.step() {
                 println!("{} instructions", self.instructions);
-                return Outcome {
-                    exit_code,
-                    public_values: self.public_values,
-                };
+                return Outcome { exit_code, public_values: self.public_values };
             }
         }
     }
@@ -130,14 +124,7 @@ impl Machine {
                 assert_eq!(address % size, 0, "store of {size} at {address:#x}");
                 self.memory[address..address + size].copy_from_slice(&right.to_le_bytes()[..size]);
             }
-            0x13 => {
-                result = Some(arithmetic(
-                    kind,
-                    left,
-                    immediate,
-                    kind == 5 && code >> 30 & 1 == 1,
-                ))
-            }
+            0x13 => result = Some(arithmetic(kind, left, immediate, kind == 5 && code >> 30 & 1 == 1)),
             0x33 if code >> 25 == 1 => result = Some(multiplication(kind, left, right)),
             0x33 if kind == 0 && code >> 30 & 1 == 1 => result = Some(left.wrapping_sub(right)),
             0x33 => result = Some(arithmetic(kind, left, right, code >> 30 & 1 == 1)),
@@ -153,11 +140,7 @@ impl Machine {
                 (3, 0) => {
                     let mut words = vec![self.input.len() as u32];
                     self.input.resize(self.input.len().next_multiple_of(4), 0);
-                    words.extend(
-                        (0..self.input.len())
-                            .step_by(4)
-                            .map(|at| word(&self.input, at)),
-                    );
+                    words.extend((0..self.input.len()).step_by(4).map(|at| word(&self.input, at)));
                     self.hints = words.into_iter();
                 }
                 other => panic!("instruction {other:?} of the zkVM"),
@@ -235,24 +218,12 @@ fn the_guest_program_reveals_the_statement() {
         };
         let encoded = input.encoded();
         let public_values = guest_entry(&encoded).unwrap().0;
-        assert_eq!(
-            Machine::new(&elf, &encoded).run(),
-            Outcome {
-                exit_code: 0,
-                public_values
-            }
-        );
+        assert_eq!(Machine::new(&elf, &encoded).run(), Outcome { exit_code: 0, public_values });
         // Nothing is revealed about a block that isn't valid, nor about no input.
         let mut wrong = block.block();
         wrong.header.gas_used += 1;
-        let refused = Outcome {
-            exit_code: 1,
-            public_values: [0; 32],
-        };
-        let forged = GuestInput {
-            block: wrong.encoded(),
-            ..input
-        };
+        let refused = Outcome { exit_code: 1, public_values: [0; 32] };
+        let forged = GuestInput { block: wrong.encoded(), ..input };
         assert_eq!(Machine::new(&elf, &forged.encoded()).run(), refused);
         assert_eq!(Machine::new(&elf, &[]).run(), refused);
         chain.append(&block);

@@ -20,10 +20,7 @@ fn a_template_is_read_and_written_back() {
         assert_eq!(account, state.account(&address).unwrap());
         assert!(again.code(&account.unwrap().code_hash).is_ok());
     }
-    assert_eq!(
-        again.storage(&WRITER, &U256::from(7)).unwrap(),
-        U256::from(7)
-    );
+    assert_eq!(again.storage(&WRITER, &U256::from(7)).unwrap(), U256::from(7));
     let (mut empty, _) = State::from_template(&hex!("c201c0")).unwrap();
     assert_eq!(empty.root(), EMPTY_ROOT);
 }
@@ -32,25 +29,16 @@ fn a_template_is_read_and_written_back() {
 fn delegated_accounts_are_in_templates() {
     let mut state = State::empty();
     state.set_nonce(&address(1), 1).unwrap();
-    state
-        .set_code(&address(1), stf::revm::state::Bytecode::new_eip7702(WRITER))
-        .unwrap();
+    state.set_code(&address(1), stf::revm::state::Bytecode::new_eip7702(WRITER)).unwrap();
     let (again, _) = State::from_template(&state.to_template().unwrap()).unwrap();
     let code_hash = again.account(&address(1)).unwrap().unwrap().code_hash;
-    assert_eq!(
-        again.code(&code_hash).unwrap().eip7702_address(),
-        Some(WRITER)
-    );
+    assert_eq!(again.code(&code_hash).unwrap().eip7702_address(), Some(WRITER));
 }
 
 fn list(items: &[Vec<u8>]) -> Vec<u8> {
     let payload = items.concat();
     let mut out = Vec::new();
-    RlpHeader {
-        list: true,
-        payload_length: payload.len(),
-    }
-    .encode(&mut out);
+    RlpHeader { list: true, payload_length: payload.len() }.encode(&mut out);
     out.extend_from_slice(&payload);
     out
 }
@@ -64,13 +52,7 @@ fn slot(key: u8, value: &[u8]) -> Vec<u8> {
 }
 
 fn account(key: u8, nonce: &[u8], balance: &[u8], code: &[u8], slots: &[Vec<u8>]) -> Vec<u8> {
-    list(&[
-        string(&[key; 32]),
-        string(nonce),
-        string(balance),
-        string(code),
-        list(slots),
-    ])
+    list(&[string(&[key; 32]), string(nonce), string(balance), string(code), list(slots)])
 }
 
 fn template(accounts: &[Vec<u8>]) -> Vec<u8> {
@@ -88,72 +70,29 @@ fn each_non_canonical_template_is_refused() {
     let malformed = TemplateError::Malformed;
     refused(&[], malformed);
     refused(&hex!("c0"), malformed);
-    refused(
-        &[&template(std::slice::from_ref(&valid))[..], &[0]].concat(),
-        malformed,
-    );
-    refused(
-        &list(&[
-            string(&[1]),
-            list(std::slice::from_ref(&valid)),
-            string(&[]),
-        ]),
-        malformed,
-    );
-    refused(
-        &list(&[string(&[2]), list(std::slice::from_ref(&valid))]),
-        TemplateError::Version(2),
-    );
-    refused(
-        &template(&[valid.clone(), valid.clone()]),
-        TemplateError::Order,
-    );
+    refused(&[&template(std::slice::from_ref(&valid))[..], &[0]].concat(), malformed);
+    refused(&list(&[string(&[1]), list(std::slice::from_ref(&valid)), string(&[])]), malformed);
+    refused(&list(&[string(&[2]), list(std::slice::from_ref(&valid))]), TemplateError::Version(2));
+    refused(&template(&[valid.clone(), valid.clone()]), TemplateError::Order);
     let second = account(2, &[1], &[], &[], &[]);
     assert!(State::from_template(&template(&[valid.clone(), second.clone()])).is_ok());
     refused(&template(&[second, valid]), TemplateError::Order);
     let key = B256::repeat_byte(1);
-    refused(
-        &template(&[account(1, &[], &[], &[], &[])]),
-        TemplateError::EmptyAccount(key),
-    );
-    refused(
-        &template(&[account(1, &[], &[], &[], &[slot(1, &[1])])]),
-        TemplateError::EmptyAccount(key),
-    );
-    refused(
-        &template(&[account(1, &[], &[9], &[], &[slot(1, &[1])])]),
-        TemplateError::StorageWithoutCode(key),
-    );
+    refused(&template(&[account(1, &[], &[], &[], &[])]), TemplateError::EmptyAccount(key));
+    refused(&template(&[account(1, &[], &[], &[], &[slot(1, &[1])])]), TemplateError::EmptyAccount(key));
+    refused(&template(&[account(1, &[], &[9], &[], &[slot(1, &[1])])]), TemplateError::StorageWithoutCode(key));
     refused(&template(&[account(1, &[0, 1], &[], &[], &[])]), malformed);
     refused(&template(&[account(1, &[1; 9], &[], &[], &[])]), malformed);
     refused(&template(&[account(1, &[1], &[0, 1], &[], &[])]), malformed);
-    refused(
-        &template(&[account(1, &[1], &[1; 33], &[], &[])]),
-        malformed,
-    );
+    refused(&template(&[account(1, &[1], &[1; 33], &[], &[])]), malformed);
     let with_slots = |slots: &[Vec<u8>]| template(&[account(1, &[1], &[], &[], slots)]);
-    refused(
-        &with_slots(&[slot(2, &[1]), slot(1, &[1])]),
-        TemplateError::Order,
-    );
-    refused(
-        &with_slots(&[slot(1, &[1]), slot(1, &[1])]),
-        TemplateError::Order,
-    );
-    let zero = TemplateError::ZeroSlot {
-        account: key,
-        slot: key,
-    };
+    refused(&with_slots(&[slot(2, &[1]), slot(1, &[1])]), TemplateError::Order);
+    refused(&with_slots(&[slot(1, &[1]), slot(1, &[1])]), TemplateError::Order);
+    let zero = TemplateError::ZeroSlot { account: key, slot: key };
     refused(&with_slots(&[slot(1, &[])]), zero);
     refused(&with_slots(&[slot(1, &[0, 1])]), malformed);
-    refused(
-        &with_slots(&[list(&[string(&[1; 31]), string(&[1])])]),
-        malformed,
-    );
-    refused(
-        &with_slots(&[list(&[string(&[1; 32]), string(&[1]), string(&[1])])]),
-        malformed,
-    );
+    refused(&with_slots(&[list(&[string(&[1; 31]), string(&[1])])]), malformed);
+    refused(&with_slots(&[list(&[string(&[1; 32]), string(&[1]), string(&[1])])]), malformed);
     let with_code = |code: &[u8]| template(&[account(1, &[1], &[], code, &[])]);
     refused(&with_code(&[0xef]), TemplateError::InvalidCode(key));
     refused(&with_code(&hex!("ef0100")), TemplateError::InvalidCode(key));

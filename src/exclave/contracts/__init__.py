@@ -1,4 +1,7 @@
-"""The compiled contracts, committed so that running a node needs neither Node nor solc (contracts/export_artifacts.py writes them)."""
+"""The compiled contracts, committed so that running a node needs neither Node nor solc.
+
+`contracts/export_artifacts.py` writes them.
+"""
 
 from __future__ import annotations
 

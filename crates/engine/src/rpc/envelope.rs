@@ -53,10 +53,9 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, RpcError> {
         serde_json::from_str(raw.get()).map_err(|error| RpcError::new(PARSE_ERROR, format!("parse error: {error}")))?;
     match entries.len() {
         0 => Err(RpcError::new(INVALID_REQUEST, "empty batch")),
-        length if length > BATCH_REQUESTS => Err(RpcError::new(
-            INVALID_REQUEST,
-            format!("batch too large: {length} requests, limit {BATCH_REQUESTS}"),
-        )),
+        length if length > BATCH_REQUESTS => {
+            Err(RpcError::new(INVALID_REQUEST, format!("batch too large: {length} requests, limit {BATCH_REQUESTS}")))
+        }
         _ => Ok(Message::Batch(entries.into_iter().map(parse_request).collect())),
     }
 }
@@ -142,7 +141,8 @@ mod tests {
 
     #[test]
     fn request_is_borrowed_from_the_body() {
-        let request = single(r#" {"jsonrpc":"2.0","id":"a","method":"eth_call","params":[1, {"x":[]}],"more":1}"#).unwrap();
+        let request =
+            single(r#" {"jsonrpc":"2.0","id":"a","method":"eth_call","params":[1, {"x":[]}],"more":1}"#).unwrap();
         assert!(matches!(request.method, Cow::Borrowed("eth_call")));
         assert_eq!(request.id.unwrap().get(), "\"a\"");
         assert_eq!(request.params.unwrap().get(), r#"[1, {"x":[]}]"#);
@@ -190,11 +190,8 @@ mod tests {
     #[test]
     fn deep_nesting_does_not_overflow_the_stack() {
         let depth = 1_000_000;
-        let body = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{}{}}}"#,
-            "[".repeat(depth),
-            "]".repeat(depth)
-        );
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         let _ = parse(body.as_bytes());
     }
 

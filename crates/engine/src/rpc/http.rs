@@ -20,7 +20,11 @@ use super::{socket, ConnectionGuard};
 type Answer = Response<Full<Bytes>>;
 
 /// Answers one HTTP request. `guard` is held by a WebSocket connection, which outlives the answer.
-pub async fn serve(server: Arc<Server>, guard: ConnectionGuard, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub async fn serve(
+    server: Arc<Server>,
+    guard: ConnectionGuard,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
     let Some(target) = Target::parse(request.uri().path()) else {
         let error = RpcError::new(NOT_FOUND, "no such path: use / or /session/<id>");
         return Ok(json(StatusCode::NOT_FOUND, error_response(error)));

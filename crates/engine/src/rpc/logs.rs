@@ -42,9 +42,11 @@ impl LogMatcher {
         let topics = log.topics();
         (self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok())
             && self.topics.len() <= topics.len()
-            && self.topics.iter().zip(topics).all(|(alternatives, topic)| {
-                alternatives.is_empty() || alternatives.binary_search(topic).is_ok()
-            })
+            && self
+                .topics
+                .iter()
+                .zip(topics)
+                .all(|(alternatives, topic)| alternatives.is_empty() || alternatives.binary_search(topic).is_ok())
     }
 
     /// The block's logs that match, with the index of their transaction and their index in the block.
@@ -86,7 +88,10 @@ impl LogCollector {
             }
             // Each byte of data is two of JSON: checked before it is written.
             if bounded && self.json.len() + 2 * log.data.data.len() > LOG_BYTES {
-                return Err(RpcError::new(LIMIT, format!("query exceeds max results: response over {LOG_BYTES} bytes")));
+                return Err(RpcError::new(
+                    LIMIT,
+                    format!("query exceeds max results: response over {LOG_BYTES} bytes"),
+                ));
             }
             if self.count > 0 {
                 self.json.push(b',');

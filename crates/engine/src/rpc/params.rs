@@ -94,9 +94,7 @@ impl TransactionRequest {
             ));
         }
         if self.gas_price.is_some() && (self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some()) {
-            return Err(RpcError::invalid_params(
-                "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
-            ));
+            return Err(RpcError::invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));
         }
         if self.blob_versioned_hashes.is_some_and(|hashes| !hashes.is_empty()) {
             return Err(RpcError::server("transaction type not supported"));
@@ -268,13 +266,18 @@ mod tests {
     fn log_filters_take_one_many_or_no_alternatives() {
         let address = Address::repeat_byte(1);
         let topic = B256::repeat_byte(2);
-        let one = filter(&format!(r#"{{"address":"{address}","topics":["{topic}",null,["{topic}","{topic}"],["{topic}",null]]}}"#));
+        let one = filter(&format!(
+            r#"{{"address":"{address}","topics":["{topic}",null,["{topic}","{topic}"],["{topic}",null]]}}"#
+        ));
         let one = one.unwrap();
         assert_eq!(one.address, [address]);
         assert_eq!(one.topics, [vec![topic], vec![], vec![topic, topic], vec![]]);
         assert!(filter(r#"{"address":null,"topics":null,"fromBlock":"earliest"}"#).unwrap().address.is_empty());
         assert_eq!(filter(&format!(r#"{{"address":["{address}","{address}"]}}"#)).unwrap().address.len(), 2);
-        assert!(filter(r#"{"topics":[null,null,null,null,null]}"#).unwrap_err().to_string().contains("exceed max topics"));
+        assert!(filter(r#"{"topics":[null,null,null,null,null]}"#)
+            .unwrap_err()
+            .to_string()
+            .contains("exceed max topics"));
         assert!(filter(r#"{"address":"0x12"}"#).unwrap_err().to_string().contains("invalid addresses"));
         assert!(filter(r#"{"topics":["0x12"]}"#).unwrap_err().to_string().contains("invalid topic"));
     }
@@ -282,10 +285,16 @@ mod tests {
     #[test]
     fn contradictory_transaction_requests_are_refused() {
         let request = |text: &str| {
-            serde_json::from_str::<TransactionRequest>(text).unwrap().into_call(5, 100).map(|call| (call.gas_limit, call.gas_price))
+            serde_json::from_str::<TransactionRequest>(text)
+                .unwrap()
+                .into_call(5, 100)
+                .map(|call| (call.gas_limit, call.gas_price))
         };
         assert_eq!(request("{}").unwrap(), (100, 0));
-        assert_eq!(request(r#"{"gas":"0x7","maxFeePerGas":"0x9","maxPriorityFeePerGas":"0x3","chainId":"0x5"}"#).unwrap(), (7, 3));
+        assert_eq!(
+            request(r#"{"gas":"0x7","maxFeePerGas":"0x9","maxPriorityFeePerGas":"0x3","chainId":"0x5"}"#).unwrap(),
+            (7, 3)
+        );
         for text in [
             r#"{"data":"0x01","input":"0x02"}"#,
             r#"{"gasPrice":"0x1","maxFeePerGas":"0x1"}"#,

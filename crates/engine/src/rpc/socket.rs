@@ -62,8 +62,7 @@ struct Connection {
 /// Serves an upgraded connection until either side ends it.
 pub async fn serve(server: Arc<Server>, target: Target, upgraded: Upgraded) {
     let _gauge = Gauge::socket();
-    let config =
-        WebSocketConfig::default().max_message_size(Some(BODY_BYTES)).max_frame_size(Some(BODY_BYTES));
+    let config = WebSocketConfig::default().max_message_size(Some(BODY_BYTES)).max_frame_size(Some(BODY_BYTES));
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let (mut sink, mut stream) = socket.split();
     let (messages, mut queue) = mpsc::channel::<(Message, Option<OwnedSemaphorePermit>)>(SOCKET_BUFFER_MESSAGES);

@@ -19,7 +19,9 @@ enum Kind {
     Heads,
     Logs(LogMatcher),
     /// Nothing is pooled: a transaction is told of when it is in a block.
-    Transactions { full: bool },
+    Transactions {
+        full: bool,
+    },
     /// A session is never syncing, so that this one stays silent.
     Syncing,
 }
@@ -74,7 +76,8 @@ impl Subscription {
             }
             Kind::Transactions { .. } => {
                 let transactions = block.sealed.transactions.iter().enumerate();
-                let users = transactions.filter(|(_, transaction)| matches!(transaction.transaction, Transaction::User(_)));
+                let users =
+                    transactions.filter(|(_, transaction)| matches!(transaction.transaction, Transaction::User(_)));
                 users.map(|(index, _)| Event::Transaction(index)).collect()
             }
             Kind::Syncing => Vec::new(),
@@ -104,7 +107,10 @@ impl Subscription {
 pub enum Event {
     Head,
     /// Index of the transaction in the block, and of the log in the block.
-    Log { transaction: usize, index: usize },
+    Log {
+        transaction: usize,
+        index: usize,
+    },
     Transaction(usize),
 }
 

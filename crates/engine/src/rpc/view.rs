@@ -108,7 +108,9 @@ impl<'a> BlockView<'a> {
         let count = block.sealed.transactions.len();
         let transactions = match full {
             true => Transactions::Full((0..count).filter_map(|index| TransactionView::of(block, index)).collect()),
-            false => Transactions::Hashes(block.sealed.transactions.iter().map(|transaction| transaction.hash).collect()),
+            false => {
+                Transactions::Hashes(block.sealed.transactions.iter().map(|transaction| transaction.hash).collect())
+            }
         };
         Self {
             size: Some(Quantity(block.size as u64)),

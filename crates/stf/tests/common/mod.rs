@@ -2,9 +2,7 @@
 #![allow(dead_code)]
 
 use stf::alloy_consensus::crypto::secp256k1::{recover_signer, sign_message};
-use stf::alloy_consensus::{
-    SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy,
-};
+use stf::alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
 use stf::alloy_primitives::{hex, keccak256, Address, Bytes, TxKind, B256, U256};
 use stf::revm::state::Bytecode;
 use stf::*;
@@ -33,10 +31,7 @@ pub fn address(index: u8) -> Address {
     recover_signer(&sign_message(secret(index), hash).unwrap(), hash).unwrap()
 }
 
-pub fn sign<T: SignableTransaction<stf::alloy_primitives::Signature>>(
-    transaction: T,
-    signer: u8,
-) -> TxEnvelope
+pub fn sign<T: SignableTransaction<stf::alloy_primitives::Signature>>(transaction: T, signer: u8) -> TxEnvelope
 where
     TxEnvelope: From<stf::alloy_consensus::Signed<T>>,
 {
@@ -86,20 +81,11 @@ pub fn with_access_list(to: Address, nonce: u64, data: impl Into<Bytes>) -> TxEi
 }
 
 pub fn delegation(to: Address, nonce: u64) -> TxEip7702 {
-    TxEip7702 {
-        chain_id: CHAIN_ID,
-        nonce,
-        gas_limit: 1_000_000,
-        to,
-        ..TxEip7702::default()
-    }
+    TxEip7702 { chain_id: CHAIN_ID, nonce, gas_limit: 1_000_000, to, ..TxEip7702::default() }
 }
 
 pub fn words(values: &[u64]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| U256::from(*value).to_be_bytes::<32>())
-        .collect()
+    values.iter().flat_map(|value| U256::from(*value).to_be_bytes::<32>()).collect()
 }
 
 /// Accounts 0 to 3 with a balance, the contracts above and a session contract that sets slot 0 to its calldata's
@@ -107,52 +93,28 @@ pub fn words(values: &[u64]) -> Vec<u8> {
 pub fn template_state() -> State {
     let mut state = State::empty();
     for index in 0..4 {
-        state
-            .set_balance(&address(index), U256::from(10u64.pow(18)))
-            .unwrap();
+        state.set_balance(&address(index), U256::from(10u64.pow(18))).unwrap();
     }
     let mut deploy = |address: Address, code: &[u8]| {
         state.set_nonce(&address, 1).unwrap();
-        state
-            .set_code(&address, Bytecode::new_legacy(code.to_vec().into()))
-            .unwrap();
+        state.set_code(&address, Bytecode::new_legacy(code.to_vec().into())).unwrap();
     };
     deploy(PREDEPLOY, &hex!("5f355f5500"));
-    deploy(
-        WRITER,
-        &hex!("60005b8036111560185780602001358135556040016002565b00"),
-    );
+    deploy(WRITER, &hex!("60005b8036111560185780602001358135556040016002565b00"));
     deploy(HASHES, &hex!("5f3580409055"));
     deploy(REVERTER, &hex!("600160015560015f5fa160205ffd"));
     deploy(LOGGER, &hex!("5f355f5fa1"));
     deploy(DESTROYER, &hex!("6133ff5f526002601e5ff000"));
-    deploy(
-        OBSERVER,
-        &hex!("335f55326001553a600255426003554460045543600555466006555a60075500"),
-    );
+    deploy(OBSERVER, &hex!("335f55326001553a600255426003554460045543600555466006555a60075500"));
     for slot in 1..40u64 {
-        state
-            .set_storage(&WRITER, U256::from(slot), U256::from(slot))
-            .unwrap();
+        state.set_storage(&WRITER, U256::from(slot), U256::from(slot)).unwrap();
     }
     state.root();
     state
 }
 
-pub fn message(
-    index: u64,
-    from: Address,
-    to: Address,
-    data: impl Into<Bytes>,
-) -> SystemTransaction {
-    SystemTransaction {
-        chain_id: CHAIN_ID,
-        index,
-        from,
-        to,
-        gas_limit: 500_000,
-        data: data.into(),
-    }
+pub fn message(index: u64, from: Address, to: Address, data: impl Into<Bytes>) -> SystemTransaction {
+    SystemTransaction { chain_id: CHAIN_ID, index, from, to, gas_limit: 500_000, data: data.into() }
 }
 
 pub fn init_message() -> SystemTransaction {
@@ -190,10 +152,7 @@ impl Chain {
             timestamp: 1_000,
             init_message_hash,
         };
-        Self {
-            headers: vec![genesis.header()],
-            states: vec![state],
-        }
+        Self { headers: vec![genesis.header()], states: vec![state] }
     }
 
     pub fn head(&self) -> &Header {
@@ -207,15 +166,7 @@ impl Chain {
     pub fn builder<'a>(&self, ancestors: &'a dyn BlockHashes) -> BlockBuilder<'a> {
         let head = self.head();
         let timestamp = head.timestamp + 1;
-        BlockBuilder::new(
-            head,
-            head.hash_slow(),
-            self.state().clone(),
-            CHAIN_ID,
-            timestamp,
-            ancestors,
-        )
-        .unwrap()
+        BlockBuilder::new(head, head.hash_slow(), self.state().clone(), CHAIN_ID, timestamp, ancestors).unwrap()
     }
 
     pub fn build(&self, transactions: &[RecoveredTransaction]) -> SealedBlock {
@@ -233,14 +184,7 @@ impl Chain {
     }
 
     pub fn verify(&self, block: &Block) -> Result<SealedBlock, BlockError> {
-        verify_block(
-            self.head(),
-            self.state().clone(),
-            block,
-            None,
-            CHAIN_ID,
-            &Headers(&self.headers),
-        )
+        verify_block(self.head(), self.state().clone(), block, None, CHAIN_ID, &Headers(&self.headers))
     }
 
     pub fn witness(&self, block: &Block) -> Witness {
@@ -253,8 +197,7 @@ impl Chain {
         let block = Block::decode(&sealed.encoded()).unwrap();
         assert_eq!(block, sealed.block());
         let witness = Witness::decode(&self.witness(&block).encoded()).unwrap();
-        let on_witness =
-            verify_block_with_witness(self.head(), &block, &witness, None, CHAIN_ID).unwrap();
+        let on_witness = verify_block_with_witness(self.head(), &block, &witness, None, CHAIN_ID).unwrap();
         for verified in [self.verify(&block).unwrap(), on_witness] {
             assert_eq!(verified.header, sealed.header);
             assert_eq!(verified.hash, sealed.hash);

@@ -101,7 +101,9 @@ impl FilterTable {
     /// Removes filters that nobody has polled for long.
     pub fn expire(&self) {
         // One that is locked is being polled. The table's lock is never held while a filter's is waited for.
-        let used = |filter: &Arc<Mutex<Filter>>| filter.try_lock().is_none_or(|filter| filter.used.elapsed() < FILTER_LIFETIME);
+        let used = |filter: &Arc<Mutex<Filter>>| {
+            filter.try_lock().is_none_or(|filter| filter.used.elapsed() < FILTER_LIFETIME)
+        };
         self.0.lock().retain(|_, filter| used(filter));
     }
 

@@ -48,13 +48,10 @@ impl Snapshot {
     /// The block whose state is asked for.
     fn block(&self, id: BlockId) -> Result<&Arc<CommittedBlock>, RpcError> {
         match id {
-            BlockId::Number(number) => {
-                self.block_by_number(number).ok_or_else(|| RpcError::server("header not found"))
+            BlockId::Number(number) => self.block_by_number(number).ok_or_else(|| RpcError::server("header not found")),
+            BlockId::Hash(hash) => {
+                self.chain.block_by_hash(&hash.block_hash).ok_or_else(|| RpcError::server("header for hash not found"))
             }
-            BlockId::Hash(hash) => self
-                .chain
-                .block_by_hash(&hash.block_hash)
-                .ok_or_else(|| RpcError::server("header for hash not found")),
         }
     }
 }

@@ -147,9 +147,9 @@ impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::State(error) => error.into(),
-            CallError::Invalid(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => Self::server(format!(
-                "insufficient funds for gas * price + value: have {balance} want {fee}"
-            )),
+            CallError::Invalid(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
+                Self::server(format!("insufficient funds for gas * price + value: have {balance} want {fee}"))
+            }
             CallError::Invalid(
                 InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas: want, gas_limit: have }
                 | InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor: want, gas_limit: have },
@@ -279,7 +279,8 @@ fn is_too_little_gas(error: &CallError) -> bool {
     matches!(
         error,
         CallError::Invalid(
-            InvalidTransaction::CallGasCostMoreThanGasLimit { .. } | InvalidTransaction::GasFloorMoreThanGasLimit { .. }
+            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+                | InvalidTransaction::GasFloorMoreThanGasLimit { .. }
         )
     )
 }
@@ -302,8 +303,7 @@ pub fn create_access_list(snapshot: &Snapshot, params: &Params<'_>) -> Result<St
     let cap = stage.environment.gas_limit.min(TRANSACTION_GAS_LIMIT_CAP);
     let mut request = request.into_call(snapshot.session.chain_id, cap)?;
     for _ in 0..ACCESS_LIST_ROUNDS {
-        let (outcome, access_list) =
-            call_with_access_list(&stage.state, &stage.environment, &request, &stage.hashes)?;
+        let (outcome, access_list) = call_with_access_list(&stage.state, &stage.environment, &request, &stage.hashes)?;
         if access_list == request.access_list {
             let gas_used = Quantity(outcome.gas_used);
             let error = into_output(outcome).err().map(|error| error.message.into_owned());
