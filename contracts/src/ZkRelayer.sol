@@ -146,18 +146,14 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
 
         sessionId = ++lastSessionId;
-        bytes32 hash = _configHash(
-            SessionConfig({
-                sessionId: sessionId,
-                openedAt: uint64(block.timestamp),
-                openedBlock: uint64(block.number),
-                deadline: deadline,
-                game: msg.sender,
-                templateId: templateId,
-                playersHash: SessionHash.players(players),
-                initDataHash: keccak256(initData),
-                termsHash: SessionHash.terms(terms)
-            })
+        bytes32 hash = SessionHash.newConfig(
+            chainIdBase + sessionId,
+            sessionId,
+            deadline,
+            templateId,
+            SessionHash.players(players),
+            keccak256(initData),
+            SessionHash.terms(terms)
         );
         _sessions[sessionId] = SessionHash.word(hash, SessionStatus.Open);
         emit SessionOpened(sessionId, msg.sender, templateId, deadline, players, initData, terms);
@@ -299,21 +295,25 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32[] memory leaves = new bytes32[](items.length);
         bytes32[] memory words = new bytes32[](items.length);
         uint256 free = _freeMemory();
-        for (uint32 i; i < items.length; ++i) {
-            bool live;
-            (leaves[i], words[i], live) = _checkItem(header, items[i], keccak256(items[i].result));
+        for (uint256 i; i < items.length; ++i) {
+            Settlement calldata item = items[i];
+            (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, keccak256(item.result));
+            leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
-            if (!live || items[i].firstNumber != 0 || (disputed && _leaves[claimId][i].state != LeafState.Live)) {
-                words[i] = 0;
+            if (live && item.firstNumber == 0 && !(disputed && _leaves[claimId][uint32(i)].state != LeafState.Live)) {
+                words[i] = word;
             }
             _resetMemory(free);
         }
         if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
-        for (uint32 i; i < items.length; ++i) {
+        uint32 callbackGas = header.callbackGas;
+        for (uint256 i; i < items.length; ++i) {
             bytes32 word = words[i];
+            if (word == 0) continue;
+            Settlement calldata item = items[i];
             // A callback may have decided a later session of the list, and the list may name one twice.
-            if (word == 0 || _sessions[items[i].sessionId] != word) continue;
-            _settle(claimId, header.callbackGas, items[i], keccak256(items[i].result), word);
+            if (_sessions[item.sessionId] != word) continue;
+            _settle(claimId, callbackGas, item, keccak256(item.result), word);
             _resetMemory(free);
         }
     }

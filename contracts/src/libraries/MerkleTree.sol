@@ -34,12 +34,19 @@ library MerkleTree {
         uint256 levels = depth(size);
         bytes32 padding; // the root of an all-zero subtree of the level
         for (uint256 level; level < levels; ++level) {
-            uint256 parents = (size + 1) / 2;
-            for (uint256 i; i < parents; ++i) {
-                leaves[i] = hashPair(leaves[2 * i], 2 * i + 1 < size ? leaves[2 * i + 1] : padding);
+            uint256 pairs = size / 2;
+            // Reads 2i and 2i + 1 < size and writes i, which has been read: within the array, unchecked for its cost.
+            assembly ("memory-safe") {
+                let target := add(leaves, 0x20)
+                let source := target
+                for { let end := add(source, shl(6, pairs)) } lt(source, end) { source := add(source, 0x40) } {
+                    mstore(target, keccak256(source, 0x40))
+                    target := add(target, 0x20)
+                }
             }
+            if (size % 2 == 1) leaves[pairs] = hashPair(leaves[size - 1], padding);
             padding = hashPair(padding, padding);
-            size = parents;
+            size = (size + 1) / 2;
         }
         return leaves[0];
     }

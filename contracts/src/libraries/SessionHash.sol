@@ -26,6 +26,34 @@ library SessionHash {
         return keccak256(abi.encode(block.chainid, address(this), chainId, value));
     }
 
+    /// @notice The hash of the configuration of a session that is opened by the caller in this block, without building the struct.
+    function newConfig(
+        uint64 chainId,
+        uint64 sessionId,
+        uint64 deadline,
+        bytes32 templateId,
+        bytes32 playersHash,
+        bytes32 initDataHash,
+        bytes32 termsHash
+    ) internal view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                block.chainid,
+                address(this),
+                chainId,
+                sessionId,
+                block.timestamp,
+                block.number,
+                deadline,
+                msg.sender,
+                templateId,
+                playersHash,
+                initDataHash,
+                termsHash
+            )
+        );
+    }
+
     /// @notice The hash of the configuration that `item` names, without building the struct.
     function configOf(uint64 chainId, Settlement calldata item, bytes32 termsHash) internal view returns (bytes32) {
         return keccak256(

@@ -111,12 +111,12 @@ impl Queue {
         next
     }
 
-    /// Adds a transaction; gives it back if its nonce is taken.
-    pub fn insert(&mut self, pending: Pending) -> Result<(), Pending> {
+    /// Adds a transaction; false, and nothing is changed, if its nonce is taken.
+    pub fn insert(&mut self, pending: Pending) -> bool {
         let sender = pending.transaction.sender;
         let queued = self.senders.entry(sender).or_default();
         if queued.contains_key(&pending.nonce) {
-            return Err(pending);
+            return false;
         }
         if queued.is_empty() {
             self.turns.push_back(sender);
@@ -125,7 +125,7 @@ impl Queue {
         self.count += 1;
         self.bytes += pending.transaction.raw.len();
         queued.insert(pending.nonce, pending);
-        Ok(())
+        true
     }
 
     /// Takes the next transaction, of the sender whose turn it is; senders in `parked` are passed over.
@@ -279,7 +279,7 @@ mod tests {
     fn queue(transactions: &[(u8, u64)]) -> Queue {
         let mut queue = Queue::new();
         for (sender, nonce) in transactions {
-            assert!(queue.insert(pending(*sender, *nonce)).is_ok());
+            assert!(queue.insert(pending(*sender, *nonce)));
         }
         queue
     }
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn a_nonce_is_queued_once() {
         let mut queue = queue(&[(1, 0)]);
-        assert!(queue.insert(pending(1, 0)).is_err());
+        assert!(!queue.insert(pending(1, 0)));
         assert_eq!(queue.len(), 1);
     }
 
@@ -340,7 +340,7 @@ mod tests {
         assert!(queue.expire(&address(1), 0, patience, later + Duration::from_secs(1)).1.is_empty());
         let (next, expired) = queue.expire(&address(1), 0, patience, later + patience);
         assert_eq!((next, expired.len(), queue.len(), queue.bytes()), (0, 1, 0, 0));
-        assert!(queue.insert(pending(1, 0)).is_ok());
+        assert!(queue.insert(pending(1, 0)));
         assert_eq!(take_all(&mut queue), [(1, 0)]);
     }
 

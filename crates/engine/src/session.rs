@@ -129,7 +129,7 @@ impl Session {
         }
         let gap = nonce > queue.pending_nonce(&sender, committed);
         let pending = Pending { transaction, nonce, waiter, since: Instant::now(), taken_before: None };
-        if queue.insert(pending).is_err() {
+        if !queue.insert(pending) {
             return Err(SubmitError::NonceQueued { nonce });
         }
         self.wake_up(&mut queue);

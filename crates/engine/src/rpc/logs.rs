@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn topics_are_positions_of_alternatives() {
         let log = log(1, &[10, 20]);
-        let cases: [(&[u8], &[&[u8]], bool); 10] = [
+        type Case<'a> = (&'a [u8], &'a [&'a [u8]], bool);
+        let cases: [Case<'_>; 10] = [
             (&[], &[], true),
             (&[1], &[], true),
             (&[3, 2, 1], &[], true),
