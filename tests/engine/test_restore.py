@@ -15,8 +15,15 @@ from exclave.protocol import Header
 
 @pytest.fixture
 def played(node: Node) -> Node:
-    """A node on which session 1 has a history."""
+    """A node on which session 1 has a history, with at least one block of several transactions."""
     node.open(1)
+    with node.store.held() as held:
+        first = node.submit_later(1, sign(1, PLAYERS[41], 0))
+        assert held.wait(30)
+        together = [node.submit_later(1, sign(1, player, 0)) for player in PLAYERS[42:44]]
+        for player in PLAYERS[42:44]:
+            node.wait_queued(1, player, 0)
+    results([first, *together])
     for nonce in range(5):
         node.submit(1, sign(1, PLAYERS[0], nonce, COUNTER), sign(1, PLAYERS[1], nonce, value=nonce))
     node.engine.enqueue_messages(1, [forced_transaction(1, 0)])
@@ -86,7 +93,12 @@ def flip(data: bytes, position: int) -> bytes:
 )
 def test_a_tampered_block_is_refused(start: Callable[..., Node], played: Node, tamper: Callable[[Row], Row]) -> None:
     other = start(store=played.store)
-    other.before_restore = lambda rows: [*rows[:2], tamper(rows[2]), *rows[3:]]
+
+    def tampered(rows: list[Row]) -> list[Row]:
+        position = next(position for position, row in enumerate(rows) if len(row.transactions) > 1)
+        return [*rows[:position], tamper(rows[position]), *rows[position + 1 :]]
+
+    other.before_restore = tampered
     with pytest.raises(_engine.RestoreError, match="session 1"):
         other.restore(1)
     assert other.engine.session_info(1) is None
