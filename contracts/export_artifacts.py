@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONTRACTS = ("CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer")
+CONTRACTS = ("BenchmarkToken", "CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer")
 HERE = Path(__file__).resolve().parent
 FORGE = HERE.parent / "toolchain" / "bin" / "forge"
 TARGET = HERE.parent / "src" / "exclave" / "contracts"

@@ -1,0 +1,53 @@
+"""Milliseconds from sending a transaction to its acknowledgement, which is a signed block on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from benchmarks.client import at_rate, call_body, render
+from benchmarks.peers import exclave, wait_for_nonces
+from benchmarks.workloads import SENDERS, transfer
+
+RATE = 500
+SECONDS = 20
+CONNECTIONS = 50
+
+
+def at_500_a_second() -> dict[str, Any]:
+    """An open-loop load of single requests, spread over ten sessions."""
+    sessions = 10
+    with exclave() as node:
+        chains = node.open(sessions)
+        per_connection = RATE * SECONDS // CONNECTIONS
+        by_chain = CONNECTIONS // sessions
+        jobs = []
+        for chain in chains:
+            queues = []
+            for sender in SENDERS[:by_chain]:
+                raws = ["0x" + transfer(sender, chain.chain_id, n, chain.fee).hex() for n in range(per_connection)]
+                queues.append([render(chain.url, call_body("eth_sendRawTransaction", raw)) for raw in raws])
+            jobs.append((chain, queues))
+
+        async def run() -> list[float]:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(at_rate(chain.url, queues, RATE / sessions)) for chain, queues in jobs]
+            sent = [per_connection] * by_chain + [0] * (len(SENDERS) - by_chain)
+            for chain, _ in jobs:
+                await wait_for_nonces(chain, sent)
+            return sorted(latency for task in tasks for latency in task.result().latencies)
+
+        latencies = asyncio.run(run())
+
+    def milliseconds(share: float) -> float:
+        return round(1000 * latencies[int(len(latencies) * share)], 2)
+
+    return {
+        "rate_tps": RATE,
+        "p50_ms": milliseconds(0.5),
+        "p99_ms": milliseconds(0.99),
+        "p999_ms": milliseconds(0.999),
+        "worst_ms": round(1000 * latencies[-1], 2),
+        "sessions": sessions,
+        "transactions": len(latencies),
+    }
