@@ -1,6 +1,6 @@
 //! Which logs a filter matches.
 
-use alloy_primitives::{Address, Bloom, BloomInput, Log, B256};
+use alloy_primitives::{keccak256, Address, Bloom, Log, B256};
 
 use super::error::{RpcError, LIMIT};
 use super::limits::{LOG_BYTES, LOG_RESULTS};
@@ -13,6 +13,25 @@ use crate::chain::CommittedBlock;
 pub struct LogMatcher {
     addresses: Vec<Address>,
     topics: Vec<Vec<B256>>,
+    /// Where the addresses and topics are in a block's bloom filter. Hashed once, as a query looks at very many blocks.
+    bloom_addresses: Vec<BloomBits>,
+    bloom_topics: Vec<Vec<BloomBits>>,
+}
+
+/// The three bits that an address or topic sets in a bloom filter (yellow paper, 4.3.1).
+#[derive(Clone, Copy, Debug)]
+struct BloomBits([u16; 3]);
+
+impl BloomBits {
+    fn of(bytes: &[u8]) -> Self {
+        let hash = keccak256(bytes);
+        Self([0, 2, 4].map(|at| u16::from_be_bytes([hash[at], hash[at + 1]]) & 0x7ff))
+    }
+
+    fn are_in(self, bloom: &Bloom) -> bool {
+        // Bits are counted from the end of the last byte.
+        self.0.iter().all(|bit| bloom[Bloom::len_bytes() - 1 - usize::from(bit / 8)] & (1 << (bit % 8)) != 0)
+    }
 }
 
 impl LogMatcher {
@@ -25,17 +44,16 @@ impl LogMatcher {
             alternatives.sort_unstable();
             alternatives.dedup();
         }
-        Self { addresses, topics }
+        let bloom_addresses = addresses.iter().map(|address| BloomBits::of(address.as_slice())).collect();
+        let bits_of = |topics: &Vec<B256>| topics.iter().map(|topic| BloomBits::of(topic.as_slice())).collect();
+        let bloom_topics = topics.iter().map(bits_of).collect();
+        Self { addresses, topics, bloom_addresses, bloom_topics }
     }
 
     /// False if no log under this bloom filter can match.
     fn may_match(&self, bloom: &Bloom) -> bool {
-        let contains = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
-        let any = |empty: bool, mut found: Box<dyn Iterator<Item = bool> + '_>| empty || found.any(|hit| hit);
-        any(self.addresses.is_empty(), Box::new(self.addresses.iter().map(|address| contains(address.as_slice()))))
-            && self.topics.iter().all(|alternatives| {
-                any(alternatives.is_empty(), Box::new(alternatives.iter().map(|topic| contains(topic.as_slice()))))
-            })
+        let any = |bits: &[BloomBits]| bits.is_empty() || bits.iter().any(|bits| bits.are_in(bloom));
+        any(&self.bloom_addresses) && self.bloom_topics.iter().all(|alternatives| any(alternatives))
     }
 
     fn matches(&self, log: &Log) -> bool {
@@ -116,7 +134,7 @@ impl LogCollector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::Bytes;
+    use alloy_primitives::{BloomInput, Bytes};
 
     fn log(address: u8, topics: &[u8]) -> Log {
         let topics = topics.iter().map(|topic| B256::repeat_byte(*topic)).collect();
@@ -129,6 +147,17 @@ mod tests {
             topics: topics.iter().map(|some| some.iter().map(|topic| B256::repeat_byte(*topic)).collect()).collect(),
             ..LogFilter::default()
         })
+    }
+
+    #[test]
+    fn bits_in_the_bloom_filter_are_those_of_the_library() {
+        for byte in 0..=255 {
+            let bytes = [byte; 20];
+            let bloom = Bloom::from(BloomInput::Raw(&bytes));
+            assert!(BloomBits::of(&bytes).are_in(&bloom));
+            let other = BloomBits::of(&[byte; 32]);
+            assert_eq!(other.are_in(&bloom), bloom.contains_input(BloomInput::Raw(&[byte; 32])));
+        }
     }
 
     #[test]
