@@ -90,14 +90,23 @@ def test_nonsense_is_refused(session: Session, raw: str) -> None:
 
 def test_changed_bytes_never_pass(session: Session) -> None:
     raw = bytes.fromhex(session.sign()[2:])
+    refused: list[str] = []
     for index in range(0, len(raw), 7):
         changed = raw[:index] + bytes([raw[index] ^ 1]) + raw[index + 1 :]
-        try:
-            answer = session.client("eth_sendRawTransaction", "0x" + changed.hex())
-        except Exception:
-            continue
-        # Another signer's, who has nothing.
-        assert session.client("eth_getTransactionByHash", answer)["from"] != session.player.address.lower()
+        answer = session.client.post(
+            {"jsonrpc": "2.0", "id": 1, "method": "eth_sendRawTransaction", "params": ["0x" + changed.hex()]}
+        )
+        if "error" in answer:
+            assert answer["error"]["code"] == -32000, answer
+            refused.append(answer["error"]["message"])
+        else:
+            # Another signer's, who has nothing.
+            sender = session.client("eth_getTransactionByHash", answer["result"])["from"]
+            assert sender != session.player.address.lower()
+    # The type, the chain, and all else, which makes it another signer's, who never sent one.
+    for words in ["transaction type not supported", "invalid chain id for signer", "nonce too high"]:
+        assert any(message.startswith(words) for message in refused), refused
+    assert session.client("eth_sendRawTransaction", "0x" + raw.hex()) == "0x" + keccak256(raw).hex()
 
 
 def test_system_transactions_come_from_l1_only(session: Session) -> None:
