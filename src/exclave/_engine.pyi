@@ -154,7 +154,8 @@ class Engine:
     `RpcError`.
 
     `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms,
-    builder_threads, persist_group, persist_retry_ms, wakes, calls, shutdown_ms (`crates/engine/src/limits.rs`).
+    builder_threads, persist_group, persist_retry_ms, wakes, calls, client_connections, shutdown_ms
+    (`crates/engine/src/limits.rs`).
 
     Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an
     invalid key.

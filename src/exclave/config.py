@@ -285,6 +285,13 @@ class LimitsConfig(Section):
     )
     wakes: int = Field(4, ge=1, le=256, description="Sessions being rebuilt from the database at the same moment.")
     calls: int = Field(16, ge=1, le=1024, description="`zkcop_*` requests being answered at the same moment.")
+    client_connections: int = Field(
+        512,
+        ge=0,
+        le=1 << 20,
+        description="Open connections of one client address (IPv6: of one /64 network); 0 is no bound. Connections from"
+        " this machine are not counted: behind a proxy on another one set 0 and let the proxy bound its clients.",
+    )
     shutdown_ms: int = Field(
         10000, ge=0, le=600_000, description="Milliseconds that a stopping node gives accepted work."
     )

@@ -27,6 +27,8 @@ pub struct Limits {
     pub wakes: usize,
     /// Python-served JSON-RPC calls running at the same moment.
     pub calls: usize,
+    /// Open connections of one client address; 0 is no bound. Loopback has none: behind a proxy all clients come from there.
+    pub client_connections: usize,
     /// How long `shutdown` lets accepted transactions finish.
     pub shutdown: Duration,
 }
@@ -45,6 +47,7 @@ impl Default for Limits {
             persist_retry: Duration::from_millis(500),
             wakes: 4,
             calls: 16,
+            client_connections: 512,
             shutdown: Duration::from_secs(10),
         }
     }
@@ -55,7 +58,7 @@ impl Limits {
     pub fn set(&mut self, name: &str, value: u64) -> bool {
         let count = usize::try_from(value).unwrap_or(usize::MAX);
         let duration = Duration::from_millis(value);
-        if value == 0 && !matches!(name, "nonce_gap_ms" | "persist_retry_ms" | "shutdown_ms") {
+        if value == 0 && !matches!(name, "nonce_gap_ms" | "persist_retry_ms" | "client_connections" | "shutdown_ms") {
             return false;
         }
         match name {
@@ -70,6 +73,7 @@ impl Limits {
             "persist_retry_ms" => self.persist_retry = duration,
             "wakes" => self.wakes = count,
             "calls" => self.calls = count,
+            "client_connections" => self.client_connections = count,
             "shutdown_ms" => self.shutdown = duration,
             _ => return false,
         }

@@ -13,8 +13,10 @@ pub const SMALL_RESULT_BYTES: usize = 1024;
 /// Requests of one batch that are worked on at once.
 pub const BATCH_CONCURRENCY: usize = 64;
 
-/// Open connections.
+/// Open connections, where the system allows that many open files.
 pub const CONNECTIONS: usize = 8192;
+/// Open files that are kept for the rest of the process.
+pub const OTHER_FILES: usize = 1024;
 /// Time for a request's head, also the time an idle connection is kept.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for a request's body.

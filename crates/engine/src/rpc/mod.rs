@@ -1,5 +1,6 @@
 //! The JSON-RPC server: HTTP and WebSocket on one port, `/session/<id>` for each session and `/` for the coprocessor.
 
+mod connections;
 mod dispatch;
 mod envelope;
 mod error;
@@ -22,10 +23,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{mpsc, watch, OwnedSemaphorePermit};
 
+use self::connections::{raise_file_limit, ClientGuard, Connections};
 use self::dispatch::Server;
-use self::limits::{CONNECTIONS, FILTER_LIFETIME, HEADER_TIMEOUT, STOP_TIMEOUT};
+use self::limits::{FILTER_LIFETIME, HEADER_TIMEOUT, STOP_TIMEOUT};
 use self::stream::ImpatientStream;
 use crate::engine::Engine;
 
@@ -33,6 +35,9 @@ pub use self::metrics::metrics_text;
 
 /// Pause after the system refused a connection, for instance because there are too many files.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Told to a client that has too many connections, before its next one is closed.
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A running server.
 pub struct RpcServer {
@@ -64,19 +69,19 @@ pub async fn serve(engine: Arc<Engine>, host: &str, port: u16) -> std::io::Resul
     let port = listener.local_addr()?.port();
     let (stopping, stopped) = watch::channel(false);
     let (guard, alive) = mpsc::channel(1);
+    let connections = Connections::new(raise_file_limit(), engine.limits().client_connections);
     let server = Arc::new(Server::new(engine, stopped));
-    tokio::spawn(accept(listener, server, guard));
+    tokio::spawn(accept(listener, connections, server, guard));
     Ok(RpcServer { port, runtime: tokio::runtime::Handle::current(), stopping, alive })
 }
 
-async fn accept(listener: TcpListener, server: Arc<Server>, alive: mpsc::Sender<()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(listener: TcpListener, connections: Connections, server: Arc<Server>, alive: mpsc::Sender<()>) {
     let stopped = server.stopped();
     tokio::pin!(stopped);
     let mut tidying = tokio::time::interval(FILTER_LIFETIME / 5);
     loop {
-        let Ok(place) = (tokio::select! {
-            place = places.clone().acquire_owned() => place,
+        let Some(place) = (tokio::select! {
+            place = connections.place() => place,
             _ = &mut stopped => return,
         }) else {
             return;
@@ -88,11 +93,16 @@ async fn accept(listener: TcpListener, server: Arc<Server>, alive: mpsc::Sender<
                 _ = &mut stopped => return,
             }
         };
-        let Ok((connection, _)) = accepted else {
+        let Ok((connection, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_RETRY).await;
             continue;
         };
-        let guard = ConnectionGuard { _alive: alive.clone(), _place: Arc::new(place) };
+        let Some(client) = connections.admit(peer.ip()) else {
+            // A courtesy, for which nobody waits.
+            let _ = connection.try_write(TOO_MANY);
+            continue;
+        };
+        let guard = ConnectionGuard { _alive: alive.clone(), _counted: Arc::new((place, client)) };
         tokio::spawn(serve_connection(connection, server.clone(), guard));
     }
 }
@@ -101,7 +111,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>, alive: mpsc::Sender<
 #[derive(Clone)]
 struct ConnectionGuard {
     _alive: mpsc::Sender<()>,
-    _place: Arc<OwnedSemaphorePermit>,
+    _counted: Arc<(OwnedSemaphorePermit, ClientGuard)>,
 }
 
 async fn serve_connection(connection: TcpStream, server: Arc<Server>, guard: ConnectionGuard) {
