@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
+from support.engine import Node, wait_until
 from support.rpc import Client, Session, call_data
 
 from exclave import _engine
@@ -197,6 +201,19 @@ def test_unknown_session_is_not_found(root: Client) -> None:
     assert (failure.code, failure.message) == (-32001, "session 4000000000 not found")
 
 
+def test_an_unknown_session_is_asked_for_once_and_found_as_soon_as_it_opens(rpc_node: tuple[Node, str]) -> None:
+    node, address = rpc_node
+    clients = [Client(f"http://{address}/session/{unknown}") for unknown in (4_000_000_001, 4_000_000_002)]
+    for client in clients * 3:
+        assert client.failure("eth_chainId").code == -32001
+    assert [node.wakes.count(unknown) for unknown in (4_000_000_001, 4_000_000_002)] == [1, 1]
+    node.open(4_000_000_001)
+    assert clients[0]("eth_blockNumber") == "0x1"
+    # What came into the store without being opened is found a moment later.
+    node.store.add_session(4_000_000_002)
+    wait_until(lambda: "result" in clients[1].post({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}))
+
+
 def test_root_serves_the_coprocessor_only(root: Client, session: Session) -> None:
     for client in [root, session.client]:
         assert client("zkcop_echo", 1, "two") == {"method": "zkcop_echo", "params": [1, "two"]}
@@ -252,6 +269,40 @@ def test_large_results_of_a_batch_are_cut_off(session: Session) -> None:
     errors = [answer["error"]["code"] for answer in answers if "error" in answer]
     assert "result" in answers[0] and errors and set(errors) == {-32003}
     assert sum(len(json.dumps(answer)) for answer in answers) < 40 * MEBIBYTE
+
+
+def test_python_methods_have_so_many_places_and_no_more() -> None:
+    """A method that hangs must not make all later requests wait without an answer."""
+    entered, released = threading.Event(), threading.Event()
+
+    def hang(method: str, params: str) -> str:
+        entered.set()
+        assert released.wait(60)
+        return "null"
+
+    node = Node(call=hang, limits={"calls": 1})
+    body = b'{"jsonrpc":"2.0","id":1,"method":"zkcop_hang"}'
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with ExitStack() as stack:
+        stack.callback(node.engine.shutdown)
+        stack.callback(released.set)
+        port = node.engine.serve("127.0.0.1", 0)
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)) for _ in range(267)]
+        for connection in connections:
+            connection.sendall(request)
+        assert entered.wait(30)
+        refused: list[socket.socket] = []
+
+        def others_are_refused() -> bool:
+            refused[:] = select.select(connections, [], [], 0)[0]
+            return len(refused) == 10
+
+        # One is answered, 256 wait.
+        wait_until(others_are_refused)
+        assert all(b'"code":-32005' in connection.recv(4096) for connection in refused)
+        released.set()
+        for connection in set(connections) - set(refused):
+            assert b'"result":null' in connection.recv(4096)
 
 
 def test_invariant_i5_callers_of_one_session_do_not_starve_another(session: Session, open_session: object) -> None:

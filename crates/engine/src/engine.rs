@@ -25,12 +25,15 @@ use crate::registry::Registry;
 use crate::rpc::RpcServer;
 use crate::scheduler::Scheduler;
 use crate::session::{Context, Phase, Session};
+use crate::wakes::{Wake, WakeResult, Wakes};
 
 /// How long a request waits for a session that someone else is restoring.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sessions that may wait for their turn to be woken.
-const WAKE_BACKLOG: usize = 1024;
+/// Python-served JSON-RPC calls that may wait for their turn.
+const CALL_BACKLOG: usize = 256;
+/// How long such a call may take, its wait included.
+const CALL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A genesis state that sessions start from, shared by all of them.
 #[derive(Clone)]
@@ -68,8 +71,6 @@ pub struct EngineOptions {
     pub limits: Limits,
 }
 
-type WakeResult = Option<Result<(), SessionError>>;
-
 /// Everything in memory of one process. Shared by `Arc`; all methods may be called from any thread.
 pub struct Engine {
     context: Arc<Context>,
@@ -78,9 +79,13 @@ pub struct Engine {
     l1_chain_id: u64,
     templates: RwLock<HashMap<B256, Template>>,
     sessions: Arc<Registry>,
-    wakes: Mutex<HashMap<u64, watch::Receiver<WakeResult>>>,
+    wakes: Mutex<Wakes>,
     wake_permits: Arc<Semaphore>,
+    /// Sessions that this process has never had are woken with one of these too: made-up ids can't take all `wake_permits`.
+    stranger_permits: Arc<Semaphore>,
     call_permits: Arc<Semaphore>,
+    /// Calls that run or wait.
+    call_places: Arc<Semaphore>,
     runtime: Mutex<Option<Runtime>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     servers: Mutex<Vec<RpcServer>>,
@@ -106,7 +111,9 @@ impl Engine {
         let limits = options.limits;
         let engine = Arc::new(Self {
             wake_permits: Arc::new(Semaphore::new(limits.wakes)),
+            stranger_permits: Arc::new(Semaphore::new(limits.wakes.div_ceil(2))),
             call_permits: Arc::new(Semaphore::new(limits.calls)),
+            call_places: Arc::new(Semaphore::new(limits.calls + CALL_BACKLOG)),
             context: Arc::new(Context {
                 scheduler: Scheduler::new(),
                 runtime: runtime.handle().clone(),
@@ -205,6 +212,7 @@ impl Engine {
             )));
         }
         self.sessions.insert(Session::new(id, opening.chain_id, block, init, self.context.clone()))?;
+        self.wakes.lock().opened(id);
         Ok(hash)
     }
 
@@ -329,11 +337,12 @@ impl Engine {
                 break outcome;
             }
         };
-        let woken = outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
-        match woken {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Err(error),
-            Ok(None) | Err(_) => return Err(SessionError::ShuttingDown),
+        let woken = tokio::time::timeout(RESTORE_PATIENCE, outcome.wait_for(Option::is_some)).await;
+        match woken.map(|outcome| outcome.map(|outcome| outcome.clone())) {
+            Ok(Ok(Some(Ok(())))) => {}
+            Ok(Ok(Some(Err(error)))) => return Err(error),
+            Ok(Ok(None) | Err(_)) => return Err(SessionError::ShuttingDown),
+            Err(_) => return Err(SessionError::Busy),
         }
         let woken = self.active(id).await?;
         woken.ok_or_else(|| SessionError::Wake { id, reason: "it was dropped again at once".into() })
@@ -359,29 +368,34 @@ impl Engine {
     /// The present wake of the session, or a new one. None if it came into memory meanwhile.
     fn join_wake(self: &Arc<Self>, id: u64) -> Result<Option<watch::Receiver<WakeResult>>, SessionError> {
         let mut wakes = self.wakes.lock();
-        if let Some(outcome) = wakes.get(&id) {
-            return Ok(Some(outcome.clone()));
-        }
         if self.loaded(id).is_some() {
             return Ok(None);
         }
-        if wakes.len() >= WAKE_BACKLOG {
-            return Err(SessionError::Busy);
-        }
-        let (finished, outcome) = watch::channel(None);
-        wakes.insert(id, outcome.clone());
+        let (finished, outcome, is_stranger) = match wakes.join(id, Instant::now())? {
+            Wake::Running(outcome) => return Ok(Some(outcome)),
+            Wake::Started { finished, outcome, is_stranger } => (finished, outcome, is_stranger),
+        };
         drop(wakes);
         let engine = self.clone();
         self.context.runtime.spawn(async move {
-            let result = engine.wake(id).await;
-            engine.wakes.lock().remove(&id);
+            let result = engine.wake(id, is_stranger).await;
+            let mut wakes = engine.wakes.lock();
+            // Under the lock: a session that is opened from now on is taken off the list of unknown ones.
+            let is_unknown = matches!(result, Err(SessionError::Unknown(_))) && engine.loaded(id).is_none();
+            wakes.finish(id, is_stranger, is_unknown, Instant::now());
+            drop(wakes);
             finished.send_replace(Some(result));
         });
         Ok(Some(outcome))
     }
 
-    async fn wake(&self, id: u64) -> Result<(), SessionError> {
-        let _permit = self.wake_permits.clone().acquire_owned().await.map_err(|_| SessionError::ShuttingDown)?;
+    async fn wake(&self, id: u64, is_stranger: bool) -> Result<(), SessionError> {
+        let stopped = |_| SessionError::ShuttingDown;
+        let _stranger = match is_stranger {
+            true => Some(self.stranger_permits.clone().acquire_owned().await.map_err(stopped)?),
+            false => None,
+        };
+        let _permit = self.wake_permits.clone().acquire_owned().await.map_err(stopped)?;
         let host = self.host.clone();
         match tokio::task::spawn_blocking(move || host.wake(id)).await {
             Ok(Ok(true)) => match self.loaded(id) {
@@ -399,15 +413,27 @@ impl Engine {
 
     /// Asks the host to answer a JSON-RPC method; parameters and result are JSON texts.
     pub async fn call(&self, method: String, params: String) -> Result<String, CallError> {
-        let internal = |message: String| CallError { code: -32603, message, data: None };
-        let permits = self.call_permits.clone();
-        let _permit = permits.acquire_owned().await.map_err(|error| internal(error.to_string()))?;
-        if self.context.stopping.load(Ordering::Acquire) {
-            return Err(internal("node is shutting down".into()));
-        }
-        let host = self.host.clone();
-        let answer = tokio::task::spawn_blocking(move || host.call(&method, &params)).await;
-        answer.unwrap_or_else(|error| Err(internal(error.to_string())))
+        let failed = |code, message: String| CallError { code, message, data: None };
+        let place = self.call_places.clone().try_acquire_owned();
+        let place =
+            place.map_err(|_| failed(-32005, "too many requests wait for the coprocessor; try again".into()))?;
+        let answered = async {
+            let permit = self.call_permits.clone().acquire_owned().await;
+            let permit = permit.map_err(|error| failed(-32603, error.to_string()))?;
+            if self.context.stopping.load(Ordering::Acquire) {
+                return Err(failed(-32603, "node is shutting down".into()));
+            }
+            let host = self.host.clone();
+            let work = move || {
+                // Given back when Python is done, even if nobody waits for it any more.
+                let _permits = (place, permit);
+                host.call(&method, &params)
+            };
+            let answer = tokio::task::spawn_blocking(work).await;
+            answer.unwrap_or_else(|error| Err(failed(-32603, error.to_string())))
+        };
+        let late = || failed(-32002, format!("no answer within {} s; try again", CALL_PATIENCE.as_secs()));
+        tokio::time::timeout(CALL_PATIENCE, answered).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Executes signed transactions and returns their hashes when all are durable; blocks. The first error is returned with its position; the others may have been executed.

@@ -16,6 +16,7 @@ mod registry;
 pub mod rpc;
 mod scheduler;
 pub mod session;
+mod wakes;
 
 pub use chain::{Chain, CommittedBlock};
 pub use engine::Engine;
