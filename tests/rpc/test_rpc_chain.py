@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -379,6 +380,42 @@ def test_proofs_hold_against_the_state_root(session: Session) -> None:
     assert values == ["0x5", "0x5", "0x5", "0x0", "0x0"]
     failure = session.client.failure("eth_getProof", session.probe, ["0x0"] * 1025, "latest")
     assert failure.code == -32602 and "too many keys" in failure.message
+
+
+def test_fee_history_tells_what_was_paid(session: Session) -> None:
+    """As geth: of the block's gas, by what was paid for it, the one at each percentile."""
+    session.node.store.gate = lambda blocks: time.sleep(0.2)
+    try:
+        # The first is alone in its block; those that come while it is stored share the next one.
+        batch = [
+            {
+                "jsonrpc": "2.0",
+                "id": index,
+                "method": "eth_sendRawTransaction",
+                "params": [
+                    session.sign(signer=PLAYERS[index], nonce=0, to=PLAYERS[9].address, gas=21_000, **fees),
+                ],
+            }
+            for index, fees in enumerate(
+                [
+                    {},
+                    {"maxFeePerGas": 100, "maxPriorityFeePerGas": 7},
+                    {"maxFeePerGas": 5, "maxPriorityFeePerGas": 5},
+                    {"maxFeePerGas": None, "maxPriorityFeePerGas": None, "gasPrice": 3},
+                ],
+                1,
+            )
+        ]
+        answers = session.client.post(batch)
+    finally:
+        session.node.store.gate = lambda blocks: None
+    receipts = [session.client("eth_getTransactionReceipt", answer["result"]) for answer in answers]
+    percentiles = [0, 20, 50, 60, 90, 100]
+    for number in sorted({receipt["blockNumber"] for receipt in receipts}):
+        prices = sorted(int(one["effectiveGasPrice"], 16) for one in receipts if one["blockNumber"] == number)
+        expected = [hex(prices[max(math.ceil(len(prices) * share / 100) - 1, 0)]) for share in percentiles]
+        assert session.client("eth_feeHistory", "0x1", number, percentiles)["reward"] == [expected]
+    assert max(int(receipt["effectiveGasPrice"], 16) for receipt in receipts) == 7
 
 
 def test_fee_history_is_free(session: Session) -> None:

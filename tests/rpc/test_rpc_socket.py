@@ -148,8 +148,8 @@ async def test_transactions_on_one_connection_keep_their_order(session: Session)
 
 async def test_subscriptions_are_checked_and_bounded(session: Session) -> None:
     async with open_socket(session) as client:
-        failure = await client("eth_subscribe", "newStuff")
-        assert (failure["code"], failure["message"]) == (-32602, 'no "newStuff" subscription in eth namespace')
+        answer = await client("eth_subscribe", "newStuff")
+        assert (answer["code"], answer["message"]) == (-32601, 'no "newStuff" subscription in eth namespace')
         assert (await client("eth_subscribe", "logs", {"address": "0x1"}))["code"] == -32602
         assert (await client("eth_subscribe"))["code"] == -32602
         ids = [await client("eth_subscribe", "syncing") for _ in range(100)]
@@ -157,7 +157,10 @@ async def test_subscriptions_are_checked_and_bounded(session: Session) -> None:
         assert (await client("eth_subscribe", "newHeads"))["code"] == -32005
         assert await client("eth_unsubscribe", ids[50]) is True
         assert int(await client("eth_subscribe", "newHeads"), 16)
-    assert session.client.failure("eth_subscribe", "newHeads").message == "notifications not supported: use WebSocket"
+    failure = session.client.failure("eth_subscribe", "newHeads")
+    assert (failure.code, failure.message) == (-32601, "notifications not supported: use WebSocket")
+    failure = session.client.failure("eth_unsubscribe", ids[0])
+    assert (failure.code, failure.message) == (-32000, "subscription not found")
 
 
 async def test_oversize_messages_end_the_connection(session: Session) -> None:

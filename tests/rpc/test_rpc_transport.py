@@ -85,7 +85,7 @@ def test_what_is_no_request_is_invalid(session: Session, body: str) -> None:
 )
 def test_parameters_of_wrong_type_are_invalid_params(session: Session, method: str, params: object) -> None:
     answer = session.client.post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    expected = -32000 if method == "eth_subscribe" else -32602
+    expected = -32601 if method == "eth_subscribe" else -32602
     assert answer["error"]["code"] == expected, answer
 
 

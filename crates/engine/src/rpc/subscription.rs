@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use stf::Transaction;
 
-use super::error::RpcError;
+use super::error::{RpcError, METHOD_NOT_FOUND};
 use super::logs::LogMatcher;
 use super::methods::random_id;
 use super::metrics::Gauge;
@@ -53,7 +53,11 @@ impl Subscription {
             "logs" => Kind::Logs(LogMatcher::new(params.optional::<LogFilter>(1)?.unwrap_or_default())),
             "newPendingTransactions" => Kind::Transactions { full: params.optional(1)?.unwrap_or(false) },
             "syncing" => Kind::Syncing,
-            _ => return Err(RpcError::invalid_params(format!("no \"{name}\" subscription in eth namespace"))),
+            _ => {
+                // Geth's code and words.
+                let text = format!("no \"{name}\" subscription in eth namespace");
+                return Err(RpcError::new(METHOD_NOT_FOUND, text));
+            }
         };
         Ok(Self { id: random_id(), kind, _gauge: Gauge::subscription() })
     }

@@ -246,6 +246,14 @@ fn effective_gas_price(envelope: &TxEnvelope) -> u128 {
     envelope.effective_gas_price(Some(0))
 }
 
+/// Wei per gas that a transaction paid; messages from L1 pay nothing.
+pub fn paid_per_gas(transaction: &Transaction) -> u128 {
+    match transaction {
+        Transaction::System(_) => 0,
+        Transaction::User(envelope) => effective_gas_price(envelope),
+    }
+}
+
 /// A log in a block. Sessions have no reorgs, so none is ever removed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -326,9 +334,9 @@ impl<'a> ReceiptView<'a> {
     fn of(block: &'a CommittedBlock, index: usize, first_log: usize) -> Option<Self> {
         let RecoveredTransaction { transaction, sender, hash, .. } = block.sealed.transactions.get(index)?;
         let receipt = block.sealed.receipts.get(index)?;
-        let (to, price) = match transaction {
-            Transaction::System(message) => (Some(message.to), 0),
-            Transaction::User(envelope) => (envelope.to(), effective_gas_price(envelope)),
+        let to = match transaction {
+            Transaction::System(message) => Some(message.to),
+            Transaction::User(envelope) => envelope.to(),
         };
         let logs = receipt.logs.iter().enumerate();
         Some(Self {
@@ -341,7 +349,7 @@ impl<'a> ReceiptView<'a> {
             contract_address: receipt.contract_address,
             cumulative_gas_used: Quantity(receipt.cumulative_gas_used),
             gas_used: Quantity(receipt.gas_used),
-            effective_gas_price: Wei(price),
+            effective_gas_price: Wei(paid_per_gas(transaction)),
             kind: Quantity(receipt.transaction_type.into()),
             status: Quantity(receipt.status.into()),
             logs_bloom: &receipt.bloom,

@@ -12,7 +12,7 @@ use crate::chain::CommittedBlock;
 use crate::rpc::error::RpcError;
 use crate::rpc::limits::FEE_HISTORY_BLOCKS;
 use crate::rpc::params::Params;
-use crate::rpc::view::{BlockView, Quantity, ReceiptView, Wei};
+use crate::rpc::view::{paid_per_gas, BlockView, Quantity, ReceiptView, Wei};
 
 const NULL: &str = "null";
 
@@ -121,7 +121,8 @@ struct FeeHistory {
     blob_gas_used_ratio: Vec<f64>,
 }
 
-/// Nothing costs anything in a session: fees and rewards are zero; blob gas has its least price (EIP-4844), though there are no blobs.
+/// The base fee is zero, so that a reward is what a transaction pays of its own will; blob gas has its least price (EIP-4844), though
+/// there are no blobs.
 pub fn fee_history(snapshot: &Snapshot, params: &Params<'_>) -> Result<String, RpcError> {
     let count = block_count(params)?.min(FEE_HISTORY_BLOCKS);
     let newest = params.block_number(1)?;
@@ -143,19 +144,43 @@ pub fn fee_history(snapshot: &Snapshot, params: &Params<'_>) -> Result<String, R
     };
     let count = count.min(newest + 1);
     let oldest = if count == 0 { 0 } else { newest + 1 - count };
-    let blocks = (oldest..oldest + count).filter_map(|number| snapshot.chain.block(number));
+    let blocks = || (oldest..oldest + count).filter_map(|number| snapshot.chain.block(number));
     let gas_used_ratio: Vec<f64> =
-        blocks.map(|block| block.header().gas_used as f64 / block.header().gas_limit as f64).collect();
+        blocks().map(|block| block.header().gas_used as f64 / block.header().gas_limit as f64).collect();
     let length = gas_used_ratio.len();
     let prices = if length == 0 { 0 } else { length + 1 };
     to_json(&FeeHistory {
         oldest_block: Quantity(oldest),
-        reward: percentiles.filter(|_| length > 0).map(|percentiles| vec![vec![Wei(0); percentiles.len()]; length]),
+        reward: percentiles
+            .filter(|_| length > 0)
+            .map(|percentiles| blocks().map(|block| rewards(block, &percentiles)).collect()),
         base_fee_per_gas: vec![Wei(0); prices],
         gas_used_ratio,
         base_fee_per_blob_gas: vec![Wei(1); prices],
         blob_gas_used_ratio: vec![0.0; length],
     })
+}
+
+/// What was paid per gas by the transaction at each percentile of the block's gas, the cheapest first.
+fn rewards(block: &CommittedBlock, percentiles: &[f64]) -> Vec<Wei> {
+    let paid = block.sealed.transactions.iter().zip(&block.sealed.receipts);
+    let mut paid: Vec<(u128, u64)> =
+        paid.map(|(transaction, receipt)| (paid_per_gas(&transaction.transaction), receipt.gas_used)).collect();
+    paid.sort_unstable();
+    let mut paid = paid.into_iter();
+    let Some((mut price, mut gas)) = paid.next() else { return vec![Wei(0); percentiles.len()] };
+    let gas_used = block.header().gas_used as f64;
+    percentiles
+        .iter()
+        .map(|percentile| {
+            let threshold = (gas_used * percentile / 100.0) as u64;
+            while gas < threshold {
+                let Some((next, used)) = paid.next() else { break };
+                (price, gas) = (next, gas + used);
+            }
+            Wei(price)
+        })
+        .collect()
 }
 
 /// Some clients send a plain number here.
