@@ -141,6 +141,31 @@ def test_batch_of_transactions_is_executed_in_order(session: Session) -> None:
     assert int(session.client("eth_getTransactionCount", session.player.address, "latest"), 16) == session.nonce + 100
 
 
+@pytest.mark.parametrize("method", ["eth_sendRawTransaction", "eth_sendRawTransactionSync"])
+def test_batch_of_transactions_may_be_in_any_order_and_of_any_length(session: Session, method: str) -> None:
+    """More than a sender may have in the queue (256), each before all those that it waits for."""
+    nonces = list(range(session.nonce, session.nonce + 300))
+    batch = [
+        {"jsonrpc": "2.0", "id": nonce, "method": method, "params": [session.sign(nonce=nonce)]}
+        for nonce in reversed(nonces)
+    ]
+    answers = session.client.post(batch)
+    assert all("result" in answer for answer in answers), answers
+    assert [answer["id"] for answer in answers] == nonces[::-1]
+
+
+def test_transactions_of_a_batch_are_refused_one_by_one(session: Session) -> None:
+    good, low = session.sign(), session.sign(nonce=0)
+    batch = [
+        {"jsonrpc": "2.0", "id": index, "method": "eth_sendRawTransaction", "params": params}
+        for index, params in enumerate([[low], ["0x02"], ["nothex"], [], [good], [good]])
+    ]
+    answers = session.client.post(batch)
+    assert [answer.get("error", {}).get("code") for answer in answers] == [-32000, -32000, -32602, -32602, None, -32000]
+    assert answers[0]["error"]["message"].startswith("nonce too low")
+    assert answers[5]["error"]["message"] == "already known"
+
+
 def test_oversize_body_is_refused_with_413(session: Session) -> None:
     padding = " " * (5 * MEBIBYTE)
     response = httpx.post(session.url, content='{"jsonrpc":"2.0","id":1,"method":"net_listening"}' + padding)
@@ -269,6 +294,30 @@ def test_large_results_of_a_batch_are_cut_off(session: Session) -> None:
     errors = [answer["error"]["code"] for answer in answers if "error" in answer]
     assert "result" in answers[0] and errors and set(errors) == {-32003}
     assert sum(len(json.dumps(answer)) for answer in answers) < 40 * MEBIBYTE
+
+
+def test_a_batch_executes_nothing_after_a_result_that_does_not_fit(session: Session) -> None:
+    session.send("notes(uint256)", 9000, gas=16_000_000)
+    request = {"jsonrpc": "2.0", "method": "eth_getLogs", "params": [{"fromBlock": "earliest"}]}
+    batch = [{**request, "id": index} for index in range(80)]
+    batch += [{"jsonrpc": "2.0", "id": 80 + index, "method": "eth_newBlockFilter"} for index in range(100)]
+    answers = session.client.post(batch)
+    assert {answer["error"]["code"] for answer in answers[80:]} == {-32003}
+
+
+def test_large_receipts_are_no_work_for_the_threads_of_connections(session: Session) -> None:
+    """What takes long has its place among the session's heavy requests, of which there are so many and no more."""
+    receipt = session.send("notes(uint256)", 3000, gas=16_000_000)
+    request = {"jsonrpc": "2.0", "method": "eth_getTransactionReceipt", "params": [receipt["transactionHash"]]}
+    body = json.dumps([{**request, "id": index} for index in range(64)])
+
+    def ask(_: int) -> set[int]:
+        answers = httpx.post(session.url, content=body, timeout=60).json()
+        return {answer["error"]["code"] for answer in answers if "error" in answer}
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = set().union(*pool.map(ask, range(8)))
+    assert codes == {-32003, -32005}
 
 
 def test_python_methods_have_so_many_places_and_no_more() -> None:

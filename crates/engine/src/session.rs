@@ -103,8 +103,22 @@ impl Session {
 
     /// Recovers the sender on this thread and queues the transaction; the receiver resolves when it is durable or refused.
     pub(crate) fn enqueue(&self, raw: Bytes) -> Result<oneshot::Receiver<Result<B256, SubmitError>>, SubmitError> {
+        let (transaction, nonce) = self.recover(raw)?;
+        self.enqueue_recovered(transaction, nonce)
+    }
+
+    /// Decodes a transaction and recovers its sender, which takes long; also gives its nonce.
+    pub(crate) fn recover(&self, raw: Bytes) -> Result<(RecoveredTransaction, u64), SubmitError> {
         self.check_open()?;
-        let (transaction, nonce) = admission::recover(raw, self.chain_id, &self.context.limits)?;
+        admission::recover(raw, self.chain_id, &self.context.limits)
+    }
+
+    /// Queues a transaction; the receiver resolves when it is durable or refused.
+    pub(crate) fn enqueue_recovered(
+        &self,
+        transaction: RecoveredTransaction,
+        nonce: u64,
+    ) -> Result<oneshot::Receiver<Result<B256, SubmitError>>, SubmitError> {
         let sender = transaction.sender;
         let limits = &self.context.limits;
         let (waiter, receiver) = oneshot::channel();

@@ -2,20 +2,27 @@
 
 use crate::builder::child_header;
 use crate::error::StateError;
-use crate::execution::{make_receipt, session_evm, BlockHashes, Environment, ExecutionError, StateReader};
+use crate::execution::{make_receipt, session_context, BlockHashes, Environment, ExecutionError, StateReader};
 use crate::state::State;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::SignedAuthorization;
+use alloy_primitives::map::AddressSet;
 use alloy_primitives::{Address, Bytes, Log, TxKind, B256, U256};
+use core::sync::atomic::{AtomicBool, Ordering};
+use revm::bytecode::opcode::JUMPDEST;
 use revm::context::result::{ExecutionResult, InvalidTransaction};
-use revm::context::TxEnv;
+use revm::context::{BlockEnv, CfgEnv, Context, Journal, TxEnv};
 use revm::context_interface::either::Either;
+use revm::handler::{EthPrecompiles, PrecompileProvider};
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::{CallInputs, Instruction, InstructionContext, InstructionResult, InterpreterResult};
 use revm::precompile::Precompiles;
+use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
-use revm::ExecuteEvm;
+use revm::{ExecuteEvm, MainBuilder};
 
 /// The block in which a call is simulated. Fields can be overridden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +106,8 @@ pub enum CallError {
     Invalid(InvalidTransaction),
     /// The state can't be read.
     State(StateError),
+    /// The caller's `stop` was set before the call ended.
+    Stopped,
 }
 
 impl core::fmt::Display for CallError {
@@ -106,20 +115,56 @@ impl core::fmt::Display for CallError {
         match self {
             Self::Invalid(error) => write!(f, "{error}"),
             Self::State(error) => write!(f, "state: {error}"),
+            Self::Stopped => f.write_str("execution was stopped"),
         }
     }
 }
 
 impl core::error::Error for CallError {}
 
-/// Executes a call on a state, which stays as it is.
+type CallContext<'a> = Context<BlockEnv, TxEnv, CfgEnv, StateReader<'a>, Journal<StateReader<'a>>, &'a AtomicBool>;
+
+/// JUMPDEST that ends the frame once the call is stopped. No loop goes without one, and what has none is bounded by its length.
+fn stoppable_jumpdest<'a>(
+    context: InstructionContext<'_, CallContext<'a>, EthInterpreter>,
+) -> Result<(), InstructionResult> {
+    match context.host.chain.load(Ordering::Relaxed) {
+        true => Err(InstructionResult::OutOfGas),
+        false => Ok(()),
+    }
+}
+
+/// Precompiles that refuse once the call is stopped: thousands of slow ones fit into a code without loops.
+struct StoppablePrecompiles(EthPrecompiles);
+
+impl<'a> PrecompileProvider<CallContext<'a>> for StoppablePrecompiles {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, spec: SpecId) -> bool {
+        PrecompileProvider::<CallContext<'a>>::set_spec(&mut self.0, spec)
+    }
+
+    fn run(&mut self, context: &mut CallContext<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
+        if context.chain.load(Ordering::Relaxed) && self.0.contains(&inputs.bytecode_address) {
+            return Err(CallError::Stopped.to_string());
+        }
+        self.0.run(context, inputs)
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.0.warm_addresses()
+    }
+}
+
+/// Executes a call on a state, which stays as it is. It ends soon after another thread has set `stop`.
 pub fn call(
     state: &State,
     environment: &BlockEnvironment,
     request: &CallRequest,
     ancestors: &dyn BlockHashes,
+    stop: &AtomicBool,
 ) -> Result<CallOutcome, CallError> {
-    execute_call(state, environment, request, ancestors).map(|(outcome, _)| outcome)
+    execute_call(state, environment, request, ancestors, stop).map(|(outcome, _)| outcome)
 }
 
 /// Like [`call`]; also lists the accounts and storage slots that were accessed, but for those that are warm anyway:
@@ -129,8 +174,9 @@ pub fn call_with_access_list(
     environment: &BlockEnvironment,
     request: &CallRequest,
     ancestors: &dyn BlockHashes,
+    stop: &AtomicBool,
 ) -> Result<(CallOutcome, AccessList), CallError> {
-    let (outcome, accessed) = execute_call(state, environment, request, ancestors)?;
+    let (outcome, accessed) = execute_call(state, environment, request, ancestors, stop)?;
     let precompiles = Precompiles::osaka().addresses_set();
     let mut items = Vec::new();
     for (address, account) in accessed {
@@ -155,6 +201,7 @@ fn execute_call(
     environment: &BlockEnvironment,
     request: &CallRequest,
     ancestors: &dyn BlockHashes,
+    stop: &AtomicBool,
 ) -> Result<(CallOutcome, EvmState), CallError> {
     let nonce = match request.nonce {
         Some(nonce) => nonce,
@@ -171,7 +218,7 @@ fn execute_call(
         prev_randao: environment.prev_randao,
         base_fee: environment.base_fee,
     };
-    let mut evm = session_evm(reader, &block, environment.chain_id, |configuration| {
+    let context = session_context(reader, &block, environment.chain_id, |configuration| {
         configuration.disable_nonce_check = true;
         configuration.disable_block_gas_limit = true;
         configuration.disable_eip3607 = true;
@@ -180,6 +227,9 @@ fn execute_call(
         configuration.disable_fee_charge = true;
         configuration.tx_gas_limit_cap = Some(u64::MAX);
     });
+    let mut evm = context.with_chain(stop).build_mainnet();
+    evm.instruction.insert_instruction(JUMPDEST, Instruction::new(stoppable_jumpdest), 1);
+    let mut evm = evm.with_precompiles(StoppablePrecompiles(EthPrecompiles::new(SpecId::OSAKA)));
     let tx_type = match (request.authorization_list.is_empty(), request.access_list.is_empty()) {
         (false, _) => 4,
         (true, false) => 1,
@@ -201,6 +251,9 @@ fn execute_call(
         authorization_list,
         ..TxEnv::default()
     });
+    if stop.load(Ordering::Relaxed) {
+        return Err(CallError::Stopped);
+    }
     let result = result.map_err(|error| match ExecutionError::from(error) {
         ExecutionError::Invalid(error) => CallError::Invalid(error),
         ExecutionError::State(error) => CallError::State(error),

@@ -241,6 +241,16 @@ pub(crate) fn session_evm<'a>(
     chain_id: u64,
     adjust: impl FnOnce(&mut CfgEnv),
 ) -> SessionEvm<'a> {
+    session_context(reader, environment, chain_id, adjust).build_mainnet()
+}
+
+/// What such an EVM is made of.
+pub(crate) fn session_context<'a>(
+    reader: StateReader<'a>,
+    environment: &Environment,
+    chain_id: u64,
+    adjust: impl FnOnce(&mut CfgEnv),
+) -> MainnetContext<StateReader<'a>> {
     let mut configuration = CfgEnv::new_with_spec(SpecId::OSAKA);
     configuration.chain_id = chain_id;
     adjust(&mut configuration);
@@ -255,7 +265,7 @@ pub(crate) fn session_evm<'a>(
         blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new(0, BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE)),
         slot_num: 0,
     };
-    Context::mainnet().with_db(reader).with_block(block).with_cfg(configuration).build_mainnet()
+    Context::mainnet().with_db(reader).with_block(block).with_cfg(configuration)
 }
 
 /// Why a transaction was not executed.

@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Bytes, B256, U64};
+use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use tokio::sync::{watch, Semaphore};
+use tokio::sync::{oneshot, watch, Semaphore};
 
+use super::batch::{self, Batch, Submission, Submitted};
 use super::envelope::{error_response, parse, write_response, Message, Rejected, Request};
-use super::error::{RpcError, INTERNAL, LIMIT, METHOD_NOT_FOUND, NOT_IN_TIME, REJECTED, SERVER};
+use super::error::{RpcError, INTERNAL, LIMIT, METHOD_NOT_FOUND, NOT_IN_TIME, SERVER};
 use super::limits::{
-    BATCH_CONCURRENCY, RESPONSE_BYTES, SESSION_HEAVY, SESSION_HEAVY_QUEUE, SMALL_RESULT_BYTES, SUBSCRIPTIONS,
-    SYNC_TIMEOUT,
+    BATCH_CONCURRENCY, HEAVY_SESSIONS, HEAVY_TIME, SESSION_HEAVY, SESSION_HEAVY_QUEUE, SUBSCRIPTIONS, SYNC_TIMEOUT,
 };
 use super::method::{Execution, Method};
 use super::methods::{self, FilterTable, Snapshot};
@@ -25,6 +26,7 @@ use super::metrics;
 use super::params::Params;
 use super::subscription::{Subscription, SubscriptionTable};
 use crate::engine::Engine;
+use crate::error::SubmitError;
 use crate::session::Session;
 
 /// What the path of the URL names.
@@ -100,18 +102,36 @@ impl Drop for Place {
     }
 }
 
+/// Stops heavy work when nobody waits for it any more.
+struct StopGuard(Arc<AtomicBool>);
+
+impl Drop for StopGuard {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What all connections share.
 pub struct Server {
     engine: Arc<Engine>,
     sessions: Mutex<HashMap<u64, Arc<SessionState>>>,
     heavy: Arc<Semaphore>,
+    /// Threads that recover senders.
+    recovery: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Server {
     pub fn new(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { engine, sessions: Mutex::default(), heavy: Arc::new(Semaphore::new(cores.max(2))), stopping }
+        Self {
+            engine,
+            sessions: Mutex::default(),
+            // More than one session can hold, however few cores there are: the system shares them out.
+            heavy: Arc::new(Semaphore::new(cores.max(HEAVY_SESSIONS * SESSION_HEAVY))),
+            recovery: Arc::new(Semaphore::new(cores)),
+            stopping,
+        }
     }
 
     /// Resolves when the server stops.
@@ -136,7 +156,7 @@ impl Server {
                 Some(error_response(error))
             }
             Ok(Message::Single(entry)) => {
-                let (id, result) = self.answer_entry(target, caller, entry).await?;
+                let (id, result) = self.answer_entry(target, caller, entry, None, None).await?;
                 let mut out = Vec::with_capacity(result.as_ref().map_or(256, String::len) + 64);
                 write_response(&mut out, id, &result);
                 Some(out)
@@ -152,24 +172,69 @@ impl Server {
         entries: Vec<Result<Request<'r>, Rejected<'r>>>,
     ) -> Option<Vec<u8>> {
         type Answer<'r> = Option<(Option<&'r RawValue>, Result<String, RpcError>)>;
-        let answers: Vec<Pin<Box<dyn Future<Output = Answer<'r>> + Send + '_>>> =
-            entries.into_iter().map(|entry| Box::pin(self.answer_entry(target, caller, entry)) as _).collect();
-        // Started in order, several at a time, so that a batch of transactions shares blocks; answered in order.
-        let mut answers = stream::iter(answers).buffered(BATCH_CONCURRENCY);
-        let mut out = vec![b'['];
-        while let Some(answer) = answers.next().await {
-            let Some((id, mut result)) = answer else { continue };
-            let length = result.as_ref().map_or(0, String::len);
-            if out.len() > 1 {
-                if length > SMALL_RESULT_BYTES && out.len() + length > RESPONSE_BYTES {
-                    result = Err(RpcError::new(REJECTED, "response too large"));
+        let batch = Batch::new();
+        let (session, submissions, mut submitted) = self.take_submissions(target, &entries).await;
+        let answers: Vec<Pin<Box<dyn Future<Output = Answer<'r>> + Send + '_>>> = entries
+            .into_iter()
+            .enumerate()
+            .map(|(index, entry)| {
+                let submitted = submitted.remove(&index);
+                Box::pin(self.answer_entry(target, caller, entry, Some(&batch), submitted)) as _
+            })
+            .collect();
+        let answered = async {
+            // Started in order, several at a time; answered in order.
+            let mut answers = stream::iter(answers).buffered(BATCH_CONCURRENCY);
+            let mut out = vec![b'['];
+            while let Some(answer) = answers.next().await {
+                let Some((id, result)) = answer else { continue };
+                if out.len() > 1 {
+                    out.push(b',');
                 }
-                out.push(b',');
+                write_response(&mut out, id, &result);
             }
-            write_response(&mut out, id, &result);
-        }
-        out.push(b']');
+            out.push(b']');
+            out
+        };
+        let executed = async {
+            if let Some(session) = session {
+                batch::submit(&session, &self.recovery, submissions).await;
+            }
+        };
+        let (out, ()) = join(answered, executed).await;
         (out.len() > 2).then_some(out)
+    }
+
+    /// The transactions of a batch, which are executed together, and where each entry learns how its own fared. What can't be had
+    /// here, because parameters are wrong or there is no such session, is told by each entry as if it were alone.
+    async fn take_submissions(
+        &self,
+        target: Target,
+        entries: &[Result<Request<'_>, Rejected<'_>>],
+    ) -> (Option<Arc<Session>>, Vec<Submission>, HashMap<usize, oneshot::Receiver<Submitted>>) {
+        let (mut submissions, mut submitted) = (Vec::new(), HashMap::new());
+        let Target::Session(id) = target else { return (None, submissions, submitted) };
+        for (index, entry) in entries.iter().enumerate() {
+            let Ok(request) = entry else { continue };
+            let most = match Method::parse(&request.method) {
+                Method::EthSendRawTransaction => 1,
+                Method::EthSendRawTransactionSync => 2,
+                _ => continue,
+            };
+            let read = Params::new(request.params.map(RawValue::get), most)
+                .and_then(|params| params.optional::<U64>(1).and_then(|_| params.required(0)));
+            let Ok(raw) = read else { continue };
+            let (answer, receiver) = oneshot::channel();
+            submissions.push(Submission { raw, answer });
+            submitted.insert(index, receiver);
+        }
+        if submissions.is_empty() {
+            return (None, submissions, submitted);
+        }
+        match self.engine.session(id).await {
+            Ok(session) => (Some(session), submissions, submitted),
+            Err(_) => (None, Vec::new(), HashMap::new()),
+        }
     }
 
     async fn answer_entry<'r>(
@@ -177,6 +242,8 @@ impl Server {
         target: Target,
         caller: &Caller<'_>,
         entry: Result<Request<'r>, Rejected<'r>>,
+        batch: Option<&Batch>,
+        submitted: Option<oneshot::Receiver<Submitted>>,
     ) -> Option<(Option<&'r RawValue>, Result<String, RpcError>)> {
         let request = match entry {
             Ok(request) => request,
@@ -187,7 +254,19 @@ impl Server {
         };
         let method = Method::parse(&request.method);
         let started = Instant::now();
-        let result = self.execute(target, caller, method, &request).await;
+        let result = match batch {
+            // What is executed already is told in any case.
+            Some(batch) if submitted.is_none() => batch.check_room(),
+            _ => Ok(()),
+        };
+        let result = match result {
+            Ok(()) => self.execute(target, caller, method, &request, batch, submitted).await,
+            Err(error) => Err(error),
+        };
+        let result = match batch {
+            Some(batch) if request.id.is_some() => batch.admit(result),
+            _ => result,
+        };
         metrics::record(method, started.elapsed(), result.is_err());
         request.id.map(|id| (Some(id), result))
     }
@@ -198,11 +277,21 @@ impl Server {
         caller: &Caller<'_>,
         method: Method,
         request: &Request<'_>,
+        batch: Option<&Batch>,
+        submitted: Option<oneshot::Receiver<Submitted>>,
     ) -> Result<String, RpcError> {
+        let turn = async {
+            match batch {
+                Some(batch) => batch.turn().await.map(Some),
+                None => Ok(None),
+            }
+        };
         let params = request.params.map(RawValue::get);
         let id = match (method, target) {
             (Method::Unknown, _) => return Err(RpcError::method_not_found(&request.method)),
             (Method::Host, _) => {
+                // One client's batch must not take all places.
+                let _turn = turn.await?;
                 let params = params.unwrap_or("[]").to_owned();
                 return Ok(self.engine.call(request.method.clone().into_owned(), params).await?);
             }
@@ -215,14 +304,23 @@ impl Server {
         };
         let session = self.engine.session(id).await?;
         match method.execution() {
-            Execution::Light => methods::answer(&self.snapshot(session), method, params),
-            Execution::Heavy => self.answer_heavy(self.snapshot(session), method, params).await,
+            Execution::Light => {
+                let turn = turn.await?;
+                let snapshot = self.snapshot(session);
+                match methods::is_large(&snapshot, method, params) {
+                    true => {
+                        drop(turn);
+                        self.answer_heavy(snapshot, method, params, batch).await
+                    }
+                    false => methods::answer(&snapshot, method, params),
+                }
+            }
+            Execution::Heavy => self.answer_heavy(self.snapshot(session), method, params, batch).await,
             Execution::Waiting => match method {
                 Method::EthSendRawTransaction => {
-                    let raw: Bytes = Params::new(params, 1)?.required(0)?;
-                    methods::to_json(&session.submit(raw).await?)
+                    methods::to_json(&submit(&session, &Params::new(params, 1)?, submitted).await?)
                 }
-                Method::EthSendRawTransactionSync => send_and_wait(&session, &Params::new(params, 2)?).await,
+                Method::EthSendRawTransactionSync => send_and_wait(&session, &Params::new(params, 2)?, submitted).await,
                 Method::EthSubscribe => subscribe(session, caller, &Params::new(params, 2)?),
                 Method::EthUnsubscribe => unsubscribe(caller, &Params::new(params, 1)?),
                 _ => Err(RpcError::method_not_found(&request.method)),
@@ -232,38 +330,76 @@ impl Server {
 
     fn snapshot(&self, session: Arc<Session>) -> Snapshot {
         let state = self.sessions.lock().entry(session.id).or_insert_with(|| Arc::new(SessionState::new())).clone();
-        Snapshot { chain: session.chain(), session, state }
+        Snapshot { chain: session.chain(), session, state, stop: Arc::default() }
     }
 
     /// INVARIANT I5: a session has at most `SESSION_HEAVY` requests in the common queue, which is first in, first out, so that another
     /// session's request waits for a few of them at most, however many callers the session has.
-    async fn answer_heavy(&self, snapshot: Snapshot, method: Method, params: Option<&str>) -> Result<String, RpcError> {
+    async fn answer_heavy(
+        &self,
+        snapshot: Snapshot,
+        method: Method,
+        params: Option<&str>,
+        batch: Option<&Batch>,
+    ) -> Result<String, RpcError> {
         let closed = |_| RpcError::internal("server is stopping");
         let place = Place::take(&snapshot.state)?;
         let turn = snapshot.state.heavy.clone().acquire_owned().await.map_err(closed)?;
         let thread = self.heavy.clone().acquire_owned().await.map_err(closed)?;
+        // It may have become full during the wait.
+        batch.map_or(Ok(()), Batch::check_room)?;
         let params = params.map(str::to_owned);
+        let stop = StopGuard(snapshot.stop.clone());
         let work = move || {
             // Given back when the work is done, even if the client has gone.
             let _permits = (place, turn, thread);
             methods::answer(&snapshot, method, params.as_deref())
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(RpcError::new(INTERNAL, "internal error")))
+        let mut work = tokio::task::spawn_blocking(work);
+        let answer = match tokio::time::timeout(HEAVY_TIME, &mut work).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                drop(stop);
+                work.await
+            }
+        };
+        answer.unwrap_or_else(|_| Err(RpcError::new(INTERNAL, "internal error")))
     }
 }
 
+/// Executes the transaction in the parameters, or waits for it where its batch executes it.
+async fn submit(
+    session: &Session,
+    params: &Params<'_>,
+    submitted: Option<oneshot::Receiver<Submitted>>,
+) -> Result<B256, RpcError> {
+    Ok(match submitted {
+        Some(submitted) => submitted.await.unwrap_or(Err(SubmitError::SessionDropped(session.id)))?,
+        None => session.submit(params.required::<Bytes>(0)?).await?,
+    })
+}
+
 /// EIP-7966. A transaction that is acknowledged is in a block here, so that there is little to wait for.
-async fn send_and_wait(session: &Session, params: &Params<'_>) -> Result<String, RpcError> {
-    let raw: Bytes = params.required(0)?;
+async fn send_and_wait(
+    session: &Arc<Session>,
+    params: &Params<'_>,
+    submitted: Option<oneshot::Receiver<Submitted>>,
+) -> Result<String, RpcError> {
     let timeout = match params.optional::<U64>(1)?.map(|milliseconds| milliseconds.to::<u64>()) {
         None | Some(0) => SYNC_TIMEOUT,
         Some(milliseconds) => Duration::from_millis(milliseconds).min(SYNC_TIMEOUT),
     };
-    let hash: B256 = match tokio::time::timeout(timeout, session.submit(raw)).await {
+    let hash: B256 = match tokio::time::timeout(timeout, submit(session, params, submitted)).await {
         Ok(submitted) => submitted?,
         Err(_) => return Err(RpcError::new(NOT_IN_TIME, "the transaction was not in a block in time")),
     };
-    methods::receipt(&session.chain(), &hash)
+    let chain = session.chain();
+    if !methods::has_many_logs(&chain, &hash) {
+        return methods::receipt(&chain, &hash);
+    }
+    // Never refused, as the transaction is executed: there are no more of these than blocks have gas for.
+    let receipt = tokio::task::spawn_blocking(move || methods::receipt(&chain, &hash)).await;
+    receipt.unwrap_or_else(|_| Err(RpcError::new(INTERNAL, "internal error")))
 }
 
 fn subscribe(session: Arc<Session>, caller: &Caller<'_>, params: &Params<'_>) -> Result<String, RpcError> {

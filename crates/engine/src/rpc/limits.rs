@@ -12,6 +12,12 @@ pub const RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 pub const SMALL_RESULT_BYTES: usize = 1024;
 /// Requests of one batch that are worked on at once.
 pub const BATCH_CONCURRENCY: usize = 64;
+/// How long a batch works before the other connections of its thread get their turn.
+pub const BATCH_SLICE: Duration = Duration::from_micros(200);
+/// Transactions of one batch that are in a session's queue at once; fewer than one sender may have there.
+pub const BATCH_TRANSACTIONS: usize = 128;
+/// Transactions whose senders are recovered in one go, at some 50 microseconds each.
+pub const RECOVERY_CHUNK: usize = 32;
 
 /// Open connections, where the system allows that many open files.
 pub const CONNECTIONS: usize = 8192;
@@ -46,6 +52,16 @@ pub const FILTER_LIFETIME: Duration = Duration::from_secs(5 * 60);
 pub const SESSION_HEAVY: usize = 2;
 /// Heavy requests of one session that wait for their turn.
 pub const SESSION_HEAVY_QUEUE: usize = 256;
+/// Sessions at least that can have as many heavy requests executed as they may at the same moment.
+pub const HEAVY_SESSIONS: usize = 3;
+/// A heavy request is stopped after so long (geth's limit for calls).
+pub const HEAVY_TIME: Duration = Duration::from_secs(5);
+/// Bytes of parameters beyond which no method is light.
+pub const LIGHT_PARAMS_BYTES: usize = 64 * 1024;
+/// Logs of a receipt beyond which it is no light work.
+pub const LIGHT_LOGS: usize = 64;
+/// Bytes of data in these logs, likewise.
+pub const LIGHT_LOG_BYTES: usize = 64 * 1024;
 
 /// Gas of a simulated call (eth_call), in gas. Geth has the same default.
 pub const CALL_GAS: u64 = 50_000_000;

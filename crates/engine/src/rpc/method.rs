@@ -3,7 +3,7 @@
 /// How a method is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
-    /// At once, on the thread of the connection.
+    /// At once, on the thread of the connection, unless parameters or answer are large (`methods::is_large`).
     Light,
     /// On the blocking pool, bounded per session so that one session's callers can't starve another's (INVARIANT I5).
     Heavy,
@@ -50,7 +50,7 @@ methods! {
     EthGasPrice "eth_gasPrice" Light
     EthMaxPriorityFeePerGas "eth_maxPriorityFeePerGas" Light
     EthBlobBaseFee "eth_blobBaseFee" Light
-    EthFeeHistory "eth_feeHistory" Light
+    EthFeeHistory "eth_feeHistory" Heavy
     EthGetBalance "eth_getBalance" Light
     EthGetCode "eth_getCode" Light
     EthGetStorageAt "eth_getStorageAt" Light

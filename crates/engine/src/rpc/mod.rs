@@ -1,5 +1,6 @@
 //! The JSON-RPC server: HTTP and WebSocket on one port, `/session/<id>` for each session and `/` for the coprocessor.
 
+mod batch;
 mod connections;
 mod dispatch;
 mod envelope;

@@ -1,6 +1,7 @@
 //! Logs by query, and filters that clients poll.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -58,7 +59,8 @@ impl Blocks {
 }
 
 /// Logs of the blocks that exist in the range.
-fn query(chain: &Chain, blocks: &Blocks, matcher: &LogMatcher) -> Result<String, RpcError> {
+fn query(snapshot: &Snapshot, blocks: &Blocks, matcher: &LogMatcher) -> Result<String, RpcError> {
+    let chain = &snapshot.chain;
     let (first, last) = blocks.bounds(chain)?;
     let last = last.min(chain.number());
     if last.saturating_sub(first) >= LOG_BLOCKS {
@@ -66,6 +68,9 @@ fn query(chain: &Chain, blocks: &Blocks, matcher: &LogMatcher) -> Result<String,
     }
     let mut collector = LogCollector::new();
     for block in (first..=last).filter_map(|number| chain.block(number)) {
+        if snapshot.stop.load(Ordering::Relaxed) {
+            return Err(RpcError::new(LIMIT, "query timeout exceeded: ask for fewer blocks"));
+        }
         collector.add(matcher, block)?;
     }
     collector.finish()
@@ -73,7 +78,7 @@ fn query(chain: &Chain, blocks: &Blocks, matcher: &LogMatcher) -> Result<String,
 
 pub fn logs(snapshot: &Snapshot, params: &Params<'_>) -> Result<String, RpcError> {
     let filter: LogFilter = params.required(0)?;
-    query(&snapshot.chain, &Blocks::new(&filter)?, &LogMatcher::new(filter))
+    query(snapshot, &Blocks::new(&filter)?, &LogMatcher::new(filter))
 }
 
 enum Kind {
@@ -203,7 +208,7 @@ pub fn filter_logs(snapshot: &Snapshot, params: &Params<'_>) -> Result<String, R
             _ => return Err(RpcError::server("filter not found")),
         }
     };
-    query(&snapshot.chain, &blocks, &matcher)
+    query(snapshot, &blocks, &matcher)
 }
 
 pub fn uninstall(snapshot: &Snapshot, params: &Params<'_>) -> Result<String, RpcError> {

@@ -7,6 +7,7 @@ mod node;
 mod simulation;
 mod transactions;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::dispatch::SessionState;
 use super::error::RpcError;
+use super::limits::LIGHT_PARAMS_BYTES;
 use super::method::Method;
 use super::params::Params;
 use crate::chain::{Chain, CommittedBlock};
@@ -22,13 +24,15 @@ use crate::session::Session;
 
 pub use filters::{random_id, FilterTable};
 pub use node::client_version;
-pub use transactions::receipt;
+pub use transactions::{has_many_logs, receipt};
 
 /// What a method works on.
 pub struct Snapshot {
     pub session: Arc<Session>,
     pub chain: Arc<Chain>,
     pub state: Arc<SessionState>,
+    /// Set when nobody waits for the answer any more.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Snapshot {
@@ -63,6 +67,12 @@ fn now() -> u64 {
 
 pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, RpcError> {
     serde_json::to_string(value).map_err(|error| RpcError::internal(error.to_string()))
+}
+
+/// Whether a light method is heavy this time: its parameters or its answer are large.
+pub fn is_large(snapshot: &Snapshot, method: Method, params: Option<&str>) -> bool {
+    params.is_some_and(|params| params.len() > LIGHT_PARAMS_BYTES)
+        || (method == Method::EthGetTransactionReceipt && transactions::has_large_receipt(snapshot, params))
 }
 
 /// Answers a method of a session. `params` is the JSON text of the request's parameters.

@@ -1,6 +1,7 @@
 //! Calls that change nothing: eth_call, eth_estimateGas, eth_createAccessList.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -9,15 +10,14 @@ use serde::Serialize;
 use stf::revm::context::result::InvalidTransaction;
 use stf::revm::state::Bytecode;
 use stf::{
-    call_with_access_list, BlockEnvironment, BlockHashes, CallError, CallOutcome, CallRequest, CallStatus, State,
-    TRANSACTION_GAS_LIMIT_CAP,
+    BlockEnvironment, BlockHashes, CallError, CallOutcome, CallRequest, CallStatus, State, TRANSACTION_GAS_LIMIT_CAP,
 };
 
 use super::blocks::pending_header;
 use super::{now, to_json, Snapshot};
 use crate::chain::Chain;
 use crate::rpc::error::RpcError;
-use crate::rpc::limits::CALL_GAS;
+use crate::rpc::limits::{CALL_GAS, HEAVY_TIME};
 use crate::rpc::params::{BlockOverride, Params, StateOverride, TransactionRequest};
 use crate::rpc::view::Quantity;
 
@@ -26,6 +26,8 @@ struct Stage<'a> {
     state: State,
     environment: BlockEnvironment,
     hashes: Hashes<'a>,
+    /// Ends what is executed here.
+    stop: &'a AtomicBool,
 }
 
 /// The chain's block hashes and those that the caller put in their place.
@@ -55,7 +57,7 @@ impl<'a> Stage<'a> {
             _ => BlockEnvironment::of(block.header(), chain_id),
         };
         let hashes = Hashes { chain: &snapshot.chain, overrides: HashMap::new() };
-        Ok(Self { state: block.sealed.state.clone(), environment, hashes })
+        Ok(Self { state: block.sealed.state.clone(), environment, hashes, stop: &snapshot.stop })
     }
 
     fn override_state(&mut self, overrides: StateOverride) -> Result<(), RpcError> {
@@ -113,7 +115,11 @@ impl<'a> Stage<'a> {
     }
 
     fn call(&self, request: &CallRequest) -> Result<CallOutcome, CallError> {
-        stf::call(&self.state, &self.environment, request, &self.hashes)
+        stf::call(&self.state, &self.environment, request, &self.hashes, self.stop)
+    }
+
+    fn call_with_access_list(&self, request: &CallRequest) -> Result<(CallOutcome, AccessList), CallError> {
+        stf::call_with_access_list(&self.state, &self.environment, request, &self.hashes, self.stop)
     }
 
     fn balance(&self, address: &Address) -> Result<U256, RpcError> {
@@ -147,6 +153,8 @@ impl From<CallError> for RpcError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::State(error) => error.into(),
+            // Geth's words. Who has gone doesn't read them.
+            CallError::Stopped => Self::server(format!("execution aborted (timeout = {}s)", HEAVY_TIME.as_secs())),
             CallError::Invalid(InvalidTransaction::LackOfFundForMaxFee { fee, balance }) => {
                 Self::server(format!("insufficient funds for gas * price + value: have {balance} want {fee}"))
             }
@@ -303,7 +311,7 @@ pub fn create_access_list(snapshot: &Snapshot, params: &Params<'_>) -> Result<St
     let cap = stage.environment.gas_limit.min(TRANSACTION_GAS_LIMIT_CAP);
     let mut request = request.into_call(snapshot.session.chain_id, cap)?;
     for _ in 0..ACCESS_LIST_ROUNDS {
-        let (outcome, access_list) = call_with_access_list(&stage.state, &stage.environment, &request, &stage.hashes)?;
+        let (outcome, access_list) = stage.call_with_access_list(&request)?;
         if access_list == request.access_list {
             let gas_used = Quantity(outcome.gas_used);
             let error = into_output(outcome).err().map(|error| error.message.into_owned());

@@ -7,6 +7,7 @@ use alloy_primitives::B256;
 use super::{to_json, Snapshot};
 use crate::chain::{Chain, CommittedBlock};
 use crate::rpc::error::RpcError;
+use crate::rpc::limits::{LIGHT_LOGS, LIGHT_LOG_BYTES};
 use crate::rpc::params::Params;
 use crate::rpc::view::{ReceiptView, TransactionView};
 
@@ -56,4 +57,19 @@ pub fn receipt_by_hash(snapshot: &Snapshot, params: &Params<'_>) -> Result<Strin
 /// JSON of the receipt; null if the transaction isn't in the chain.
 pub fn receipt(chain: &Chain, hash: &B256) -> Result<String, RpcError> {
     to_json(&chain.transaction(hash).and_then(|(block, index)| ReceiptView::of_transaction(block, index)))
+}
+
+/// Whether the transaction's receipt takes long to write.
+pub fn has_many_logs(chain: &Chain, hash: &B256) -> bool {
+    let receipt = chain.transaction(hash).and_then(|(block, index)| block.sealed.receipts.get(index));
+    receipt.is_some_and(|receipt| {
+        receipt.logs.len() > LIGHT_LOGS
+            || receipt.logs.iter().map(|log| log.data.data.len()).sum::<usize>() > LIGHT_LOG_BYTES
+    })
+}
+
+pub fn has_large_receipt(snapshot: &Snapshot, params: Option<&str>) -> bool {
+    // Wrong parameters are told by the method itself.
+    let hash = Params::new(params, 1).and_then(|params| params.required(0));
+    hash.is_ok_and(|hash| has_many_logs(&snapshot.chain, &hash))
 }
