@@ -49,15 +49,14 @@ def test_the_demo_opens_plays_claims_and_settles(exclave: Run, tmp_path: Path) -
 
 
 def test_a_demo_that_stays_says_what_a_wallet_needs_and_stops_on_interrupt(tmp_path: Path) -> None:
-    demo = start_demo(tmp_path, "--stay")
+    demo = start_demo(tmp_path, "--stay", columns=80)
     output = read_until(demo, "Everything keeps running")
-    urls = dict(re.findall(r"(L1|match \d) +│ (http://\S+) +│ (?:\d+)", output))
-    chain_ids = dict(re.findall(r"(L1|match \d) +│ http://\S+ +│ (\d+)", output))
-    assert set(urls) == {"L1", "match 1", "match 2"}
-    for name, url in urls.items():
+    networks = re.findall(r"  (L1|match \d) +chain id (\d+) +(http://\S+)\n", output)
+    assert [name for name, _, _ in networks] == ["L1", "match 1", "match 2"]
+    for _, chain_id, url in networks:
         answer = httpx.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).json()
-        assert int(answer["result"], 16) == int(chain_ids[name])
-    address, key = re.findall(r"(0x[0-9a-fA-F]{40}) +│ (0x[0-9a-f]{64})", output)[0]
+        assert int(answer["result"], 16) == int(chain_id)
+    ((address, key),) = re.findall(r"  address +(0x[0-9a-fA-F]{40})\n  private key +(0x[0-9a-f]{64})\n", output)
     assert Account.from_key(key).address == address
     demo.send_signal(signal.SIGINT)
     assert finish(demo, tmp_path) == 0
@@ -119,7 +118,7 @@ def demo_game():
 """
 
 
-def start_demo(directory: Path, *options: str) -> subprocess.Popen[str]:
+def start_demo(directory: Path, *options: str, columns: int = 200) -> subprocess.Popen[str]:
     """The demo of the smallest game, its output in one stream."""
     command = [sys.executable, "-c", "from exclave.cli import main; main()", "demo", *options]
     return subprocess.Popen(
@@ -127,7 +126,7 @@ def start_demo(directory: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "COLUMNS": str(columns)},
     )
 
 

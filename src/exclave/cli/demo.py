@@ -105,7 +105,7 @@ def show(report: Report) -> None:
     """The final tables."""
     print_table(
         "Sessions",
-        ["Match", "Session", "Chain id", "Status", "Blocks", "Transactions", "Gas", "Prizes on L1"],
+        ["Match", "Session", "Chain id", "Status", "Blocks", "Transactions", "Gas"],
         [
             (
                 played.match.number,
@@ -115,11 +115,11 @@ def show(report: Report) -> None:
                 number(played.session["blockNumber"]),
                 f"{played.played.transactions:,}",
                 f"{played.played.gas:,}",
-                played.outcome,
             )
             for played in report.matches
         ],
     )
+    print_table("Outcome on L1", ["Match", "Prizes"], [(p.match.number, p.outcome) for p in report.matches])
     name = str if out.width >= 140 else short
     print_table(
         "L1 transactions",
@@ -155,23 +155,16 @@ def show(report: Report) -> None:
 
 
 def show_connections(report: Report) -> None:
-    """What a wallet or a program needs to look on."""
-    print_table(
-        "Networks for your wallet (currency: ETH)",
-        ["Network", "RPC URL", "Chain id"],
-        [(network.name, network.url, network.chain_id) for network in report.networks],
-    )
-    print_table(
-        "Contracts on L1",
-        ["Contract", "Address"],
-        [(name, to_checksum_address(address)) for name, address in report.contracts.items()],
-    )
+    """What a wallet or a program needs to look on. In lines, since cells of a table may be broken where one copies."""
     player = report.matches[0].match.players[0]
-    print_table(
-        "An account to import (match 1, player 1): this demo's alone, worth nothing elsewhere",
-        ["Address", "Private key"],
-        [(player.address, "0x" + bytes(player.key).hex())],
-    )
+    lines = ["", "Networks for your wallet (currency: ETH)"]
+    lines += [f"  {network.name:<8} chain id {network.chain_id:<17} {network.url}" for network in report.networks]
+    lines += ["Contracts on L1"]
+    lines += [f"  {name:<14} {to_checksum_address(address)}" for name, address in report.contracts.items()]
+    lines += ["An account to import: match 1, player 1. It has ether in this demo only"]
+    lines += [f"  address        {player.address}", f"  private key    0x{bytes(player.key).hex()}"]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _fee(wei: int) -> str:

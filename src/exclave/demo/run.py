@@ -26,7 +26,7 @@ from exclave.store import Store
 L1_CHAIN_ID = 31337
 # Short enough to watch: a real game gives reviewers hours (docs/operating.md).
 CHALLENGE_WINDOW = 10
-BATCH_SECONDS = 15.0
+BATCH_SECONDS = 20.0
 PHASE_SECONDS = 120.0
 
 CLAIM, SETTLEMENT = "node: claim", "node: settlement"
