@@ -85,6 +85,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @notice So long after `deadline + abortDelay`, no dispute prevents an abort any more.
     uint32 public constant MAX_DISPUTE_TIME = 30 days;
 
+    bytes32 public constant CLAIM_TYPEHASH =
+        keccak256("Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)");
     bytes32 public constant SESSION_RESULT_TYPEHASH = keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
 
     /// @dev Optimism's alias: an L1 contract can't pass for a session contract of the same address.
@@ -190,18 +192,28 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     // ---- claims
 
     /// @inheritdoc IZkRelayer
-    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
-        external
-        payable
-        returns (uint64 claimId)
-    {
+    function claim(
+        bytes32 root,
+        uint32 count,
+        Terms calldata terms,
+        bytes32 dataHash,
+        bytes calldata data,
+        bytes calldata operatorSignature
+    ) external payable returns (uint64 claimId) {
         if (count == 0 || count > MAX_CLAIM_COUNT) revert WrongCount(count);
+        bytes32 termsHash = SessionHash.terms(terms);
+        // INVARIANT I1: what nobody can dispute is taken from nobody but the operator.
+        if (terms.disputeGame == address(0) && msg.sender != terms.operator) {
+            bytes32 digest =
+                _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, msg.sender, root, count, termsHash)));
+            if (!_signed(terms.operator, digest, operatorSignature)) revert NotOperator(msg.sender);
+        }
         if (msg.value > 0) _deposit(msg.sender);
         _lock(msg.sender, uint256(terms.claimBond) * count);
 
         ClaimHeader memory header = ClaimHeader({
             root: root,
-            termsHash: SessionHash.terms(terms),
+            termsHash: termsHash,
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,
@@ -522,11 +534,11 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         revert NotParticipant(msg.sender);
     }
 
-    /// @dev A signature of the player's key, whatever code it has delegated to (EIP-7702), or one that its code accepts (EIP-1271).
-    function _signed(address player, bytes32 digest, bytes calldata signature) private view returns (bool) {
+    /// @dev A signature of the account's key, whatever code it has delegated to (EIP-7702), or one that its code accepts (EIP-1271).
+    function _signed(address account, bytes32 digest, bytes calldata signature) private view returns (bool) {
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(digest, signature);
-        if (problem == ECDSA.RecoverError.NoError && signer == player) return true;
-        return SignatureChecker.isValidERC1271SignatureNowCalldata(player, digest, signature);
+        if (problem == ECDSA.RecoverError.NoError && signer == account) return true;
+        return SignatureChecker.isValidERC1271SignatureNowCalldata(account, digest, signature);
     }
 
     /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias.

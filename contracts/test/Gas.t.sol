@@ -94,7 +94,7 @@ contract GasTest is RelayerFixture {
         bytes32 root = MerkleTree.rootInPlace(leaves);
         header = headerFor(root, count, terms);
         vm.prank(operator);
-        claimId = relayer.claim(root, count, terms, keccak256("data"), "");
+        claimId = relayer.claim(root, count, terms, keccak256("data"), "", "");
         gas = vm.lastCallGas().gasTotalUsed;
     }
 }

@@ -24,6 +24,7 @@ from exclave.protocol import (
     Terms,
     block_hash_leaf,
     chain_id_base,
+    claim_digest,
     keccak256,
     merkle_proof,
     merkle_root,
@@ -211,6 +212,13 @@ def test_what_the_deployed_relayer_says(l1: Anvil, zk_relayer: bytes) -> None:
     assert on_l1 == some_config.hash(CHAIN_ID, zk_relayer)
     separator = call("domainSeparator()")
     assert separator == domain_separator(CHAIN_ID, zk_relayer)
+    root, terms_hash = keccak256(b"root"), keccak256(b"terms")
+    type_hash = keccak256(b"Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)")
+    assert call("CLAIM_TYPEHASH()") == type_hash
+    struct = keccak256(type_hash + bytes(12) + zk_relayer + root + (7).to_bytes(32, "big") + terms_hash)
+    assert keccak256(b"\x19\x01" + separator + struct) == claim_digest(
+        CHAIN_ID, zk_relayer, zk_relayer, root, 7, terms_hash
+    )
     type_hash = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
     struct = keccak256(type_hash + on_l1 + keccak256(b"result"))
     assert keccak256(b"\x19\x01" + separator + struct) == session_result_digest(

@@ -64,6 +64,7 @@ interface IZkRelayer is IBondAccounts {
     error WrongMessageGas(uint64 gasLimit);
     error MessageTooLarge(uint256 length);
     error AfterDeadline(uint64 deadline);
+    error NotOperator(address claimant);
     error WrongCount(uint256 count);
     error NoBlob();
     error NoData();
@@ -110,10 +111,16 @@ interface IZkRelayer is IBondAccounts {
     /// @notice Claims the results of `count` sessions; locks `claimBond * count` wei of the caller's deposit, to which the value sent is added first.
     /// @param dataHash For DataMode.OnDemand only: the hash of the data that the claimant keeps.
     /// @param data For DataMode.Calldata only.
-    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
-        external
-        payable
-        returns (uint64 claimId);
+    /// @param operatorSignature Where the terms name no dispute contract, nobody could oppose a claim: it is then the operator's, or has his EIP-712
+    /// signature over Claim(claimant, root, count, termsHash). Ignored where there are disputes: then anybody may claim.
+    function claim(
+        bytes32 root,
+        uint32 count,
+        Terms calldata terms,
+        bytes32 dataHash,
+        bytes calldata data,
+        bytes calldata operatorSignature
+    ) external payable returns (uint64 claimId);
 
     /// @notice Settles one session under a claim whose window is over. Its range starts at block 0.
     function settle(
@@ -195,7 +202,7 @@ interface IZkRelayer is IBondAccounts {
     /// @notice The least inclusion delay that terms may have, in seconds: a sixth of the least window.
     function minInclusionDelay() external view returns (uint32);
 
-    /// @notice The EIP-712 domain separator of preconfirmations and session results.
+    /// @notice The EIP-712 domain separator of preconfirmations, claims and session results.
     function domainSeparator() external view returns (bytes32);
 
     function chainIdBase() external view returns (uint64);

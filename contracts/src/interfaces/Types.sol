@@ -18,8 +18,8 @@ enum SessionStatus {
 
 /// @notice What the game contract fixes for a session at its opening.
 struct Terms {
-    address operator; // signs preconfirmations
-    address disputeGame; // may hold and kill claims of these sessions; zero: no disputes
+    address operator; // signs preconfirmations, and claims where there are no disputes
+    address disputeGame; // may hold and kill claims of these sessions; zero: no disputes, and only the operator claims
     address verifier; // IZkVerifier
     bytes32 programId; // the guest program
     uint96 claimBond; // wei per session in a claim

@@ -26,12 +26,13 @@ abstract contract RelayerFixture is TestBase {
     uint96 internal constant BOND = 0.01 ether;
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
+    uint256 internal constant OPERATOR_KEY = 0x0be7a708;
 
     IZkRelayer internal relayer;
     bytes32 internal templateId;
     address internal alice;
     address internal bob;
-    address internal operator = address(0x0be7a708);
+    address internal operator;
     address internal disputes;
 
     function setUpRelayer() internal {
@@ -41,6 +42,7 @@ abstract contract RelayerFixture is TestBase {
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
         alice = vm.addr(ALICE_KEY);
         bob = vm.addr(BOB_KEY);
+        operator = vm.addr(OPERATOR_KEY);
         vm.deal(operator, 1000 ether);
         disputes = address(new TestDisputeGame(relayer));
     }
@@ -182,7 +184,7 @@ abstract contract RelayerFixture is TestBase {
     {
         header = headerFor(root, count, terms);
         vm.prank(operator);
-        claimId = relayer.claim{value: uint256(terms.claimBond) * count}(root, count, terms, 0, hex"da7a");
+        claimId = relayer.claim{value: uint256(terms.claimBond) * count}(root, count, terms, 0, hex"da7a", "");
     }
 
     /// @dev A claim of one session.
@@ -242,9 +244,12 @@ abstract contract RelayerFixture is TestBase {
         return new bytes32[](0);
     }
 
-    function resultDigest(bytes32 configHash, bytes memory result) internal view returns (bytes32) {
-        bytes32 structHash = keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result)));
+    function typedDataDigest(bytes32 structHash) internal view returns (bytes32) {
         return keccak256(abi.encodePacked(hex"1901", relayer.domainSeparator(), structHash));
+    }
+
+    function resultDigest(bytes32 configHash, bytes memory result) internal view returns (bytes32) {
+        return typedDataDigest(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result))));
     }
 
     function signResult(uint256 key, bytes32 configHash, bytes memory result) internal returns (bytes memory) {

@@ -131,7 +131,7 @@ contract RelayerHandler is RelayerFixture {
         ClaimHeader memory header = headerFor(MerkleTree.rootInPlace(entry.leaves), uint32(count), terms);
         vm.prank(claimant);
         (bool success,) = address(relayer).call{value: bond / 2}(
-            abi.encodeCall(relayer.claim, (header.root, uint32(count), terms, 0, "data"))
+            abi.encodeCall(relayer.claim, (header.root, uint32(count), terms, 0, "data", ""))
         );
         if (!success) {
             _claims.pop();

@@ -36,7 +36,7 @@ class ClaimRecord:
 
 
 _SIGNATURES = {
-    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes"),
+    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes", "bytes"),
     "settle": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]"),
     "confirmCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
     "settleFromCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
@@ -56,9 +56,13 @@ def encode_call(name: str, *values: object) -> bytes:
     return SELECTORS[name] + encode_abi(_SIGNATURES[name], values)
 
 
-def encode_claim(root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes) -> bytes:
-    """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only."""
-    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data)
+def encode_claim(
+    root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes, operator_signature: bytes
+) -> bytes:
+    """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only, the signature (of
+    `claim_digest`) where the terms name no dispute contract.
+    """
+    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data, operator_signature)
 
 
 def encode_settle(

@@ -50,12 +50,14 @@ from exclave.protocol import (
     Settlement,
     Terms,
     block_hash_proof,
+    claim_digest,
     keccak256,
     merkle_proof,
     merkle_root,
     players_hash,
+    sign_digest,
 )
-from exclave.protocol.constants import ZERO_HASH
+from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
 from exclave.relayer.relayer import FOLLOWER
 from exclave.store import (
     Claim,
@@ -111,14 +113,16 @@ class Coordinator:
         manager: EthTxManager,
         settings: CoordinatorSettings,
         stopper: Stopper | None,
+        operator_key: bytes,
     ) -> None:
-        """`stopper` is None where sessions aren't stopped after their deadline."""
+        """`stopper` is None where sessions aren't stopped after their deadline. `operator_key` signs claims."""
         self._l1 = l1
         self._store = store
         self._intents = IntentRepository(store)
         self._manager = manager
         self._settings = settings
         self._stopper = stopper
+        self._operator_key = operator_key
         self._reader = ZkRelayerReader(l1, settings.zk_relayer)
         self._changed = asyncio.Event()
 
@@ -216,7 +220,9 @@ class Coordinator:
         intent = Intent(
             key=key,
             to=self._settings.zk_relayer,
-            data=encode_claim(root, len(members), terms, data_hash, calldata),
+            data=encode_claim(
+                root, len(members), terms, data_hash, calldata, self._sign_claim(root, len(members), terms)
+            ),
             value=deposit,
             blobs=pack_blobs(proposal.data) if terms.data_mode is DataMode.BLOB else (),
         )
@@ -257,6 +263,14 @@ class Coordinator:
             data_bytes=len(proposal.data),
             value=deposit,
         )
+
+    def _sign_claim(self, root: bytes, count: int, terms: Terms) -> bytes:
+        """The operator's consent, which L1 demands where nobody could dispute the claim."""
+        if terms.dispute_game != ZERO_ADDRESS:
+            return b""
+        settings, claimant = self._settings, self._manager.address
+        digest = claim_digest(settings.l1_chain_id, settings.zk_relayer, claimant, root, count, terms.hash())
+        return sign_digest(digest, self._operator_key)
 
     # -- settlement -------------------------------------------------------------------------------------------------
 

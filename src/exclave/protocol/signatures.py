@@ -1,4 +1,4 @@
-"""EIP-712 digests and signatures (docs/protocol.md, sections 7 and 10)."""
+"""EIP-712 digests and signatures (docs/protocol.md, sections 7, 8 and 10)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ DOMAIN_TYPE_HASH: Final = keccak256(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
 PRECONFIRMATION_TYPE_HASH: Final = keccak256(b"Preconfirmation(uint64 sessionId,uint64 number,bytes32 blockHash)")
+CLAIM_TYPE_HASH: Final = keccak256(b"Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)")
 SESSION_RESULT_TYPE_HASH: Final = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -39,6 +40,20 @@ def preconfirmation_digest(
     require_bytes("block_hash", block_hash, 32)
     struct = encode_abi(
         ["bytes32", "uint64", "uint64", "bytes32"], [PRECONFIRMATION_TYPE_HASH, session_id, number, block_hash]
+    )
+    return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
+
+
+def claim_digest(
+    l1_chain_id: int, zk_relayer: bytes, claimant: bytes, root: bytes, count: int, terms_hash: bytes
+) -> bytes:
+    """What the operator signs so that `claimant` may claim sessions whose terms name no dispute contract."""
+    require_bytes("claimant", claimant, 20)
+    require_bytes("root", root, 32)
+    require_unsigned("count", count, 32)
+    require_bytes("terms_hash", terms_hash, 32)
+    struct = encode_abi(
+        ["bytes32", "address", "bytes32", "uint32", "bytes32"], [CLAIM_TYPE_HASH, claimant, root, count, terms_hash]
     )
     return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
 
