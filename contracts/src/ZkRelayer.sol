@@ -28,7 +28,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     struct InboxEntry {
         bytes32 inboxHash; // after this message
-        uint64 enqueuedAt; // L1 timestamp
+        uint64 dueAt; // session timestamp
     }
 
     struct ClaimRecord {
@@ -166,6 +166,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @inheritdoc IZkRelayer
     function forceTransaction(
         SessionConfig calldata config,
+        Terms calldata terms,
         address[] calldata players,
         address to,
         uint64 gasLimit,
@@ -176,17 +177,20 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (block.timestamp >= config.deadline) revert AfterDeadline(config.deadline);
         if (gasLimit < MIN_MESSAGE_GAS || gasLimit > MAX_MESSAGE_GAS) revert WrongMessageGas(gasLimit);
         if (data.length > MAX_MESSAGE_DATA) revert MessageTooLarge(data.length);
+        if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
         _checkParticipant(config, players);
 
         InboxEntry[] storage inbox = _inboxes[sessionId];
         index = uint64(inbox.length);
         address from = _sessionSender();
         bytes32 previous = index == 0 ? bytes32(0) : inbox[index - 1].inboxHash;
-        bytes32 message = SessionHash.message(chainIdBase + sessionId, index, from, to, gasLimit, data);
+        // INVARIANT I4: part of the message, so that every block, not the last one alone, is held to it.
+        uint64 dueAt = uint64(block.timestamp) + terms.inclusionDelay;
+        bytes32 message = SessionHash.message(chainIdBase + sessionId, index, from, to, gasLimit, dueAt, data);
         bytes32 accumulated = keccak256(abi.encode(previous, message));
-        inbox.push(InboxEntry(accumulated, uint64(block.timestamp)));
+        inbox.push(InboxEntry(accumulated, dueAt));
         if (index == 0) _sessions[sessionId] = word.withMessages();
-        emit MessageEnqueued(sessionId, index, from, to, gasLimit, data, accumulated);
+        emit MessageEnqueued(sessionId, index, from, to, gasLimit, dueAt, data, accumulated);
     }
 
     // ---- claims
@@ -217,7 +221,6 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,
-            inclusionDelay: terms.inclusionDelay,
             callbackGas: terms.callbackGas,
             count: count,
             claimedAt: uint64(block.timestamp)
@@ -662,22 +665,18 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (item.lastTimestamp < item.openedAt || item.lastTimestamp > header.claimedAt) {
             revert WrongTimestamp(sessionId, item.lastTimestamp);
         }
-        leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(header, item, word));
+        leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(item, word));
     }
 
     /// @dev INVARIANT I4: a message that was due before the session's last block is in it, or the claim can't settle.
-    function _checkedInbox(ClaimHeader calldata header, Settlement calldata item, bytes32 word)
-        private
-        view
-        returns (bytes32)
-    {
+    function _checkedInbox(Settlement calldata item, bytes32 word) private view returns (bytes32) {
         uint64 count = item.inboxCount;
         if (!word.hasMessages()) {
             if (count != 0) revert WrongInboxCount(item.sessionId, count, 0);
             return 0;
         }
         InboxEntry[] storage inbox = _inboxes[item.sessionId];
-        if (count < inbox.length && uint256(inbox[count].enqueuedAt) + header.inclusionDelay < item.lastTimestamp) {
+        if (count < inbox.length && inbox[count].dueAt < item.lastTimestamp) {
             revert MessageLeftOut(item.sessionId, count);
         }
         return _inboxHash(item.sessionId, count);

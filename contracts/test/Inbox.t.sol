@@ -24,13 +24,19 @@ contract InboxTest is RelayerFixture {
 
     function force(address sender, bytes memory data) private returns (uint64) {
         vm.prank(sender);
-        return relayer.forceTransaction(config, twoPlayers(), TARGET, 100_000, data);
+        return relayer.forceTransaction(config, terms, twoPlayers(), TARGET, 100_000, data);
     }
 
     function messageHash(uint64 index, address from, bytes memory data) private view returns (bytes32) {
         return keccak256(
             abi.encode(
-                relayer.chainIdBase() + config.sessionId, index, from, TARGET, uint64(100_000), keccak256(data)
+                relayer.chainIdBase() + config.sessionId,
+                index,
+                from,
+                TARGET,
+                uint64(100_000),
+                uint64(vm.getBlockTimestamp() + terms.inclusionDelay),
+                keccak256(data)
             )
         );
     }
@@ -48,6 +54,19 @@ contract InboxTest is RelayerFixture {
         relayer.inboxHash(config.sessionId, 3);
     }
 
+    /// @dev INVARIANT I4: the time by which the message must be in the session is the terms', and part of the message.
+    function test_I4_a_message_tells_when_it_is_due() public {
+        vm.warp(config.openedAt + 7);
+        uint64 dueAt = config.openedAt + 7 + terms.inclusionDelay;
+        bytes32 accumulated = keccak256(abi.encode(bytes32(0), messageHash(0, alice, "one")));
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.MessageEnqueued(config.sessionId, 0, alice, TARGET, 100_000, dueAt, "one", accumulated);
+        force(alice, "one");
+        terms.inclusionDelay += 1;
+        vm.expectRevert(IZkRelayer.WrongTerms.selector);
+        force(alice, "two");
+    }
+
     function test_a_contract_comes_as_its_alias() public {
         force(game, "");
         address alias_;
@@ -60,11 +79,12 @@ contract InboxTest is RelayerFixture {
 
     function test_an_alias_wraps_around() public {
         address[] memory players = new address[](1);
+        Terms memory own = terms;
         players[0] = address(type(uint160).max);
         config = openFrom(game, terms, players);
         vm.etch(players[0], hex"00");
         vm.prank(players[0]);
-        relayer.forceTransaction(config, players, TARGET, 100_000, "");
+        relayer.forceTransaction(config, own, players, TARGET, 100_000, "");
         bytes32 expected = keccak256(abi.encode(bytes32(0), messageHash(0, address(ALIAS - 1), "")));
         assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
     }
@@ -80,10 +100,11 @@ contract InboxTest is RelayerFixture {
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.NotParticipant.selector, operator));
         force(operator, "");
         address[] memory others = twoPlayers();
+        Terms memory own = terms;
         others[0] = operator;
         vm.expectRevert(IZkRelayer.WrongPlayers.selector);
         vm.prank(operator);
-        relayer.forceTransaction(config, others, TARGET, 100_000, "");
+        relayer.forceTransaction(config, own, others, TARGET, 100_000, "");
     }
 
     function test_a_configuration_of_ones_own_is_refused() public {
@@ -94,15 +115,16 @@ contract InboxTest is RelayerFixture {
 
     function test_caps() public {
         address[] memory players = twoPlayers();
+        Terms memory own = terms;
         vm.startPrank(alice);
-        relayer.forceTransaction(config, players, TARGET, 21_000, "");
-        relayer.forceTransaction(config, players, TARGET, 10_000_000, new bytes(32_768));
+        relayer.forceTransaction(config, own, players, TARGET, 21_000, "");
+        relayer.forceTransaction(config, own, players, TARGET, 10_000_000, new bytes(32_768));
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 20_999));
-        relayer.forceTransaction(config, players, TARGET, 20_999, "");
+        relayer.forceTransaction(config, own, players, TARGET, 20_999, "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 10_000_001));
-        relayer.forceTransaction(config, players, TARGET, 10_000_001, "");
+        relayer.forceTransaction(config, own, players, TARGET, 10_000_001, "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.MessageTooLarge.selector, 32_769));
-        relayer.forceTransaction(config, players, TARGET, 21_000, new bytes(32_769));
+        relayer.forceTransaction(config, own, players, TARGET, 21_000, new bytes(32_769));
         vm.stopPrank();
     }
 

@@ -162,8 +162,8 @@ contract SettlementTest is RelayerFixture {
             openAndClaim();
         passWindow();
         bytes memory data = abi.encodeCall(relayer.settle, (claimId, header, item, 0, noProof()));
-        // selector, claimId, 9 words of the header, offset of the item, index, offset of the proof; then the item: 8 uint64 and an address
-        uint256 offset = 4 + 32 * (1 + 9 + 3) + 32 * uint256(word % 9);
+        // selector, claimId, 8 words of the header, offset of the item, index, offset of the proof; then the item: 8 uint64 and an address
+        uint256 offset = 4 + 32 * (1 + 8 + 3) + 32 * uint256(word % 9);
         uint256 dirt = uint256(1) << (word % 9 == 8 ? bound(shift, 160, 255) : bound(shift, 64, 255));
         assembly {
             let at := add(add(data, 0x20), offset)

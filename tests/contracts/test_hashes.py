@@ -175,15 +175,17 @@ def test_messages(hashes: Call, round_: int) -> None:
         sender=random_.randbytes(20),
         to=random_.randbytes(20),
         gas_limit=random_.getrandbits(64),
+        due_at=random_.getrandbits(64),
         data=random_.randbytes(random_.randint(0, 300)),
     )
     on_l1 = hashes(
-        "message(uint64,uint64,address,address,uint64,bytes)",
+        "message(uint64,uint64,address,address,uint64,uint64,bytes)",
         message.chain_id,
         message.index,
         message.sender,
         message.to,
         message.gas_limit,
+        message.due_at,
         message.data,
     )
     assert on_l1 == message.hash()

@@ -247,13 +247,16 @@ class World:
         return int(self.view(self.zk_relayer, "lastClaimId()", ["uint64"]))
 
     def force(self, config: SessionConfig, to: bytes, data: bytes, sender: LocalAccount, gas: int = 300_000) -> None:
-        """`forceTransaction` by a player."""
+        """`forceTransaction` by a player, in a session of the usual terms."""
+        terms = self.terms()
+        assert config.terms_hash == terms.hash()
         self.anvil.set_balance(sender.address, 10**18)
         players = [raw_address(player) for player in PLAYERS[:2]]
         assert config.players_hash == players_hash(players)
         payload = call_data(
-            f"forceTransaction({SESSION_CONFIG_ABI},address[],address,uint64,bytes)",
+            f"forceTransaction({SESSION_CONFIG_ABI},{TERMS_ABI},address[],address,uint64,bytes)",
             config.as_abi_tuple(),
+            terms.as_abi_tuple(),
             players,
             to,
             gas,

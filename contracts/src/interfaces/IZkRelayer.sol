@@ -32,6 +32,7 @@ interface IZkRelayer is IBondAccounts {
         address indexed from,
         address to,
         uint64 gasLimit,
+        uint64 dueAt,
         bytes data,
         bytes32 inboxHash
     );
@@ -99,9 +100,11 @@ interface IZkRelayer is IBondAccounts {
         Terms calldata terms
     ) external returns (uint64 sessionId);
 
-    /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay. Players and the game contract only.
+    /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay: no block takes it whose parent's timestamp is later.
+    /// Players and the game contract only.
     function forceTransaction(
         SessionConfig calldata config,
+        Terms calldata terms,
         address[] calldata players,
         address to,
         uint64 gasLimit,

@@ -65,7 +65,6 @@ struct ClaimHeader {
     address disputeGame; // from here on the terms' values
     uint96 claimBond;
     uint32 challengeWindow;
-    uint32 inclusionDelay;
     uint32 callbackGas;
     uint32 count; // leaves
     uint64 claimedAt; // L1 timestamp

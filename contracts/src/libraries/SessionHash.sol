@@ -120,12 +120,16 @@ library SessionHash {
         return keccak256(abi.encode(sessionId, number, blockHash));
     }
 
-    function message(uint64 chainId, uint64 index, address from, address to, uint64 gasLimit, bytes calldata data)
-        internal
-        pure
-        returns (bytes32)
-    {
-        return keccak256(abi.encode(chainId, index, from, to, gasLimit, keccak256(data)));
+    function message(
+        uint64 chainId,
+        uint64 index,
+        address from,
+        address to,
+        uint64 gasLimit,
+        uint64 dueAt,
+        bytes calldata data
+    ) internal pure returns (bytes32) {
+        return keccak256(abi.encode(chainId, index, from, to, gasLimit, dueAt, keccak256(data)));
     }
 
     /// @notice A session's word: 248 bits of its configHash, one flag, seven bits of status.

@@ -36,12 +36,16 @@ contract ProtocolHashes {
         return SessionHash.config(chainId, value);
     }
 
-    function message(uint64 chainId, uint64 index, address from, address to, uint64 gasLimit, bytes calldata data)
-        external
-        pure
-        returns (bytes32)
-    {
-        return SessionHash.message(chainId, index, from, to, gasLimit, data);
+    function message(
+        uint64 chainId,
+        uint64 index,
+        address from,
+        address to,
+        uint64 gasLimit,
+        uint64 dueAt,
+        bytes calldata data
+    ) external pure returns (bytes32) {
+        return SessionHash.message(chainId, index, from, to, gasLimit, dueAt, data);
     }
 
     function blockHashLeaf(bytes32 blockHash) external pure returns (bytes32) {

@@ -171,7 +171,6 @@ abstract contract RelayerFixture is TestBase {
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,
-            inclusionDelay: terms.inclusionDelay,
             callbackGas: terms.callbackGas,
             count: count,
             claimedAt: uint64(vm.getBlockTimestamp())

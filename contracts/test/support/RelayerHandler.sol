@@ -102,7 +102,7 @@ contract RelayerHandler is RelayerFixture {
         SessionConfig memory config = _configs[which % _configs.length];
         vm.prank(who % 2 == 0 ? alice : bob);
         (bool success,) = address(relayer).call(
-            abi.encodeCall(relayer.forceTransaction, (config, twoPlayers(), address(1), 21_000, ""))
+            abi.encodeCall(relayer.forceTransaction, (config, defaultTerms(), twoPlayers(), address(1), 21_000, ""))
         );
         assertTrue(
             success

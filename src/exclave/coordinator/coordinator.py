@@ -536,7 +536,6 @@ def claim_header(claim: Claim, terms: Terms) -> ClaimHeader:
         dispute_game=terms.dispute_game,
         claim_bond=terms.claim_bond,
         challenge_window=terms.challenge_window,
-        inclusion_delay=terms.inclusion_delay,
         callback_gas=terms.callback_gas,
         count=claim.count,
         claimed_at=claim.claimed_at,

@@ -13,7 +13,7 @@ from exclave.protocol.merkle import merkle_proof, merkle_root
 from exclave.protocol.session import SessionConfig
 from exclave.protocol.terms import address_bytes
 
-CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint32,uint64)"
+CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint64)"
 SETTLEMENT_ABI: Final = (
     "(uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,address,"
     "bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes)"
@@ -98,7 +98,6 @@ class ClaimHeader:
     dispute_game: bytes
     claim_bond: int
     challenge_window: int
-    inclusion_delay: int
     callback_gas: int
     count: int
     claimed_at: int
@@ -108,7 +107,7 @@ class ClaimHeader:
         require_bytes("terms_hash", self.terms_hash, 32)
         require_bytes("dispute_game", self.dispute_game, 20)
         require_unsigned("claim_bond", self.claim_bond, 96)
-        for name in ("challenge_window", "inclusion_delay", "callback_gas", "count"):
+        for name in ("challenge_window", "callback_gas", "count"):
             require_unsigned(name, getattr(self, name), 32)
         require_unsigned("claimed_at", self.claimed_at, 64)
 
@@ -120,7 +119,6 @@ class ClaimHeader:
             self.dispute_game,
             self.claim_bond,
             self.challenge_window,
-            self.inclusion_delay,
             self.callback_gas,
             self.count,
             self.claimed_at,
