@@ -12,7 +12,6 @@ import {
     Anchor,
     ClaimHeader,
     DataMode,
-    SessionClaim,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -39,22 +38,17 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 headerHash;
     }
 
-    enum LeafState {
-        Live,
-        Held,
-        Killed
-    }
-
     /// @dev Written only when a leaf is disputed.
     struct LeafRecord {
-        LeafState state;
-        uint64 sessionId;
+        uint32 disputes; // open
+        bool killed; // a dispute was won against it
+        uint64 sessionId; // once it is bound
     }
 
-    /// @dev A session's disputes, over all claims of it.
+    /// @dev The disputes about leaves that are bound to a session, over all claims of it.
     struct SessionHold {
-        uint64 leaves; // held now
-        uint64 releasedAt; // when a dispute last ended in a claim's favour
+        uint64 leaves; // in dispute now
+        uint64 releasedAt; // when one of them last came out of its disputes
     }
 
     /// @dev A callback to be made again.
@@ -315,7 +309,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, keccak256(item.result));
             leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
-            if (live && item.firstNumber == 0 && !(disputed && _leaves[claimId][uint32(i)].state != LeafState.Live)) {
+            if (live && item.firstNumber == 0 && !(disputed && _isDisputed(claimId, uint32(i)))) {
                 words[i] = word;
             }
             _resetMemory(free);
@@ -372,7 +366,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (block.timestamp < from) revert BeforeAbort(config.sessionId, from);
         // INVARIANT I3: after the longest dispute, nothing keeps the stakes from their owners, whatever the dispute contract does.
         if (block.timestamp < from + MAX_DISPUTE_TIME) {
-            // INVARIANT I1: a result in dispute is not lost to an abort, nor one whose dispute was just won.
+            // INVARIANT I1: a result in dispute is not lost to an abort, nor one that just came out of its disputes.
             SessionHold memory hold = _holds[config.sessionId];
             if (hold.leaves != 0) revert SessionHeld(config.sessionId);
             from = uint256(hold.releasedAt) + SETTLE_TIME;
@@ -410,37 +404,52 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     // ---- the seam of disputes
 
     /// @inheritdoc IZkRelayer
-    function holdLeaf(
-        uint64 claimId,
-        ClaimHeader calldata header,
-        SessionConfig calldata config,
-        SessionClaim calldata leaf,
-        uint32 index,
-        bytes32[] calldata proof
-    ) external {
+    function holdLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external {
         ClaimRecord storage record = _checkedClaimOfDispute(claimId, header);
         uint256 end = _windowEnd(header);
         if (block.timestamp > end) revert WindowOver(claimId, end);
-        if (MerkleTree.rootFromProof(SessionHash.leaf(leaf), index, header.count, proof) != header.root) {
-            revert WrongLeaf(claimId, index);
-        }
-        // INVARIANT I3: only the dispute contract of the session's own terms can keep it from an abort.
-        uint64 sessionId = leaf.sessionId;
-        _checkedWord(config);
-        if (config.termsHash != header.termsHash) revert WrongTerms();
-        if (config.sessionId != sessionId || leaf.configHash != _configHash(config)) revert WrongConfig(sessionId);
-        _checkLeafLive(claimId, index);
-        _leaves[claimId][index] = LeafRecord(LeafState.Held, sessionId);
+        if (index >= header.count) revert WrongLeaf(claimId, index);
+        LeafRecord storage leaf = _leaves[claimId][index];
+        if (leaf.killed) revert LeafNotLive(claimId, index);
+        if (++leaf.disputes != 1) return;
         ++record.held;
-        ++_holds[sessionId].leaves;
-        emit LeafHeld(claimId, index, sessionId);
+        if (leaf.sessionId != 0) ++_holds[leaf.sessionId].leaves;
+        emit LeafHeld(claimId, index);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function bindLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        bytes32 resultHash,
+        uint32 index,
+        bytes32[] calldata proof,
+        Anchor calldata anchor
+    ) external {
+        _checkedClaim(claimId, header);
+        // INVARIANT I3: of the session's own terms, and one that can settle: no other leaf keeps the session from an abort.
+        _provenLeaf(claimId, header, item, resultHash, index, proof);
+        _checkAnchor(item, anchor);
+        LeafRecord storage leaf = _leaves[claimId][index];
+        if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
+        if (leaf.sessionId != 0) return;
+        leaf.sessionId = item.sessionId;
+        ++_holds[item.sessionId].leaves;
+        emit LeafBound(claimId, index, item.sessionId);
     }
 
     /// @inheritdoc IZkRelayer
     function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external {
-        (, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Live);
-        _holds[sessionId].releasedAt = uint64(block.timestamp);
-        emit LeafReleased(claimId, index, sessionId);
+        (ClaimRecord storage record, LeafRecord storage leaf) = _heldLeaf(claimId, header, index);
+        if (--leaf.disputes != 0) return;
+        --record.held;
+        if (leaf.sessionId != 0) {
+            SessionHold storage hold = _holds[leaf.sessionId];
+            --hold.leaves;
+            hold.releasedAt = uint64(block.timestamp);
+        }
+        emit LeafReleased(claimId, index);
     }
 
     /// @inheritdoc IZkRelayer
@@ -451,10 +460,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         address[] calldata recipients,
         uint256[] calldata shares
     ) external {
-        (ClaimRecord storage record, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Killed);
+        (ClaimRecord storage record, LeafRecord storage leaf) = _heldLeaf(claimId, header, index);
+        (leaf.disputes, leaf.killed) = (0, true);
+        --record.held;
         ++record.killed;
+        if (leaf.sessionId != 0) --_holds[leaf.sessionId].leaves;
         _slash(record.claimant, header.claimBond, recipients, shares);
-        emit LeafKilled(claimId, index, sessionId);
+        emit LeafKilled(claimId, index);
     }
 
     // ---- views
@@ -482,6 +494,16 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     {
         ClaimRecord storage record = _claims[claimId];
         return (record.claimant, record.held, record.killed, record.released, record.headerHash);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function leafRecord(uint64 claimId, uint32 index)
+        external
+        view
+        returns (uint32 disputes, bool killed, uint64 sessionId)
+    {
+        LeafRecord storage leaf = _leaves[claimId][index];
+        return (leaf.disputes, leaf.killed, leaf.sessionId);
     }
 
     /// @inheritdoc IZkRelayer
@@ -609,8 +631,20 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         return uint256(header.claimedAt) + header.challengeWindow;
     }
 
-    function _checkLeafLive(uint64 claimId, uint32 index) private view {
-        if (_leaves[claimId][index].state != LeafState.Live) revert LeafNotLive(claimId, index);
+    /// @dev In dispute, or killed by one.
+    function _isDisputed(uint64 claimId, uint32 index) private view returns (bool) {
+        LeafRecord storage leaf = _leaves[claimId][index];
+        return leaf.disputes != 0 || leaf.killed;
+    }
+
+    function _heldLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index)
+        private
+        view
+        returns (ClaimRecord storage record, LeafRecord storage leaf)
+    {
+        record = _checkedClaimOfDispute(claimId, header);
+        leaf = _leaves[claimId][index];
+        if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
     }
 
     function _inboxHash(uint64 sessionId, uint64 count) private view returns (bytes32) {
@@ -630,9 +664,21 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     ) private view returns (bytes32) {
         ClaimRecord storage record = _checkedClaim(claimId, header);
         _checkWindowOver(claimId, header);
+        if (record.held | record.killed != 0 && _isDisputed(claimId, index)) revert LeafNotLive(claimId, index);
+        return _provenLeaf(claimId, header, item, resultHash, index, proof);
+    }
+
+    /// @dev A leaf of the claim, of a session that is open. Returns the session's word.
+    function _provenLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        bytes32 resultHash,
+        uint32 index,
+        bytes32[] calldata proof
+    ) private view returns (bytes32) {
         (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, resultHash);
         if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
-        if (record.held | record.killed != 0) _checkLeafLive(claimId, index);
         if (!live) revert NotOpen(item.sessionId, word.statusOf());
         return word;
     }
@@ -729,18 +775,5 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @dev 224 bits of a result's hash: a settled session's result can't be replaced by another at a retry.
     function _markOf(bytes32 resultHash) private pure returns (uint224) {
         return uint224(uint256(resultHash) >> 32);
-    }
-
-    function _endHold(uint64 claimId, ClaimHeader calldata header, uint32 index, LeafState state)
-        private
-        returns (ClaimRecord storage record, uint64 sessionId)
-    {
-        record = _checkedClaimOfDispute(claimId, header);
-        LeafRecord storage leaf = _leaves[claimId][index];
-        if (leaf.state != LeafState.Held) revert LeafNotHeld(claimId, index);
-        leaf.state = state;
-        sessionId = leaf.sessionId;
-        --record.held;
-        --_holds[sessionId].leaves;
     }
 }

@@ -6,7 +6,6 @@ import {
     Anchor,
     ClaimHeader,
     DataMode,
-    SessionClaim,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -45,9 +44,12 @@ interface IZkRelayer is IBondAccounts {
         bytes32[] blobHashes
     );
     event ClaimReleased(uint64 indexed claimId, uint256 bond);
-    event LeafHeld(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
-    event LeafReleased(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
-    event LeafKilled(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    /// @dev Its first open dispute. Further ones are the dispute contract's to tell.
+    event LeafHeld(uint64 indexed claimId, uint32 indexed index);
+    event LeafBound(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    /// @dev Its last open dispute ended in the claim's favour.
+    event LeafReleased(uint64 indexed claimId, uint32 indexed index);
+    event LeafKilled(uint64 indexed claimId, uint32 indexed index);
     event CheckpointConfirmed(uint64 indexed sessionId, uint64 indexed claimId, uint64 number, bytes32 blockHash);
     event SessionSettled(uint64 indexed sessionId, uint64 indexed claimId, bytes32 resultHash);
     event SessionAborted(uint64 indexed sessionId);
@@ -170,27 +172,37 @@ interface IZkRelayer is IBondAccounts {
         bytes[] calldata signatures
     ) external;
 
-    /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a dispute about it is open or was won less than an hour ago.
+    /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a leaf bound to it is in dispute or won its dispute less than an hour ago.
     function abort(SessionConfig calldata config, Terms calldata terms) external;
 
     /// @notice Calls the game contract again after a failed callback, with all the gas that the caller gives, at least the terms' `callbackGas`.
     /// @param result The settled result; ignored for an aborted session.
     function retryCallback(SessionConfig calldata config, bytes calldata result) external;
 
-    /// @notice Stops a claim's leaf from settling while it is disputed. The terms' dispute contract only, within the window.
-    function holdLeaf(
+    /// @notice Opens a dispute about a claim's leaf, which can't settle until all of its disputes are over. The terms' dispute contract only, within the window.
+    /// @dev By its index alone: of a leaf whose preimage the claimant keeps secret nobody could show more. Disputes are counted, so that a friendly one
+    /// keeps no other out.
+    function holdLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external;
+
+    /// @notice Shows which session a leaf in dispute is of, so that the session isn't aborted before the leaf can settle. Anyone: it is in the claimant's interest.
+    /// @dev Only a leaf that would settle, or be confirmed, if it weren't in dispute: another one must not put an abort off.
+    /// @param item Its result is not read.
+    /// @param resultHash Zero for a checkpoint.
+    /// @param anchor Ignored when the range starts at block 0.
+    function bindLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
-        SessionConfig calldata config,
-        SessionClaim calldata leaf,
+        Settlement calldata item,
+        bytes32 resultHash,
         uint32 index,
-        bytes32[] calldata proof
+        bytes32[] calldata proof,
+        Anchor calldata anchor
     ) external;
 
-    /// @notice Ends a dispute in the claim's favour.
+    /// @notice Ends one dispute about a leaf in the claim's favour.
     function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external;
 
-    /// @notice Ends a dispute against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
+    /// @notice Ends all disputes about a leaf against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
     function killLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
@@ -221,6 +233,14 @@ interface IZkRelayer is IBondAccounts {
         external
         view
         returns (address claimant, uint32 held, uint32 killed, bool released, bytes32 headerHash);
+
+    /// @return disputes How many are open.
+    /// @return killed Whether one was won against the claim.
+    /// @return sessionId The session, once the leaf was bound to it; else 0.
+    function leafRecord(uint64 claimId, uint32 index)
+        external
+        view
+        returns (uint32 disputes, bool killed, uint64 sessionId);
     function callbackFailed(uint64 sessionId) external view returns (bool);
 
     /// @return True if a range of the session may start at this block.

@@ -122,7 +122,7 @@ class CallbackFailed:
 
 @dataclass(frozen=True, slots=True)
 class LeafHeld:
-    """A dispute holds a session of a claim."""
+    """A session of a claim is in dispute."""
 
     origin: Origin
     claim_id: int
@@ -131,7 +131,7 @@ class LeafHeld:
 
 @dataclass(frozen=True, slots=True)
 class LeafReleased:
-    """A dispute ended in the claim's favour."""
+    """The last dispute about a session of a claim ended in the claim's favour."""
 
     origin: Origin
     claim_id: int
@@ -166,9 +166,9 @@ SIGNATURES: Final = {
     "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,uint64,bytes,bytes32)",
     "ClaimPosted": f"ClaimPosted(uint64,address,{CLAIM_HEADER_ABI},uint8,bytes32,bytes32[])",
     "ClaimReleased": "ClaimReleased(uint64,uint256)",
-    "LeafHeld": "LeafHeld(uint64,uint32,uint64)",
-    "LeafReleased": "LeafReleased(uint64,uint32,uint64)",
-    "LeafKilled": "LeafKilled(uint64,uint32,uint64)",
+    "LeafHeld": "LeafHeld(uint64,uint32)",
+    "LeafReleased": "LeafReleased(uint64,uint32)",
+    "LeafKilled": "LeafKilled(uint64,uint32)",
     "CheckpointConfirmed": "CheckpointConfirmed(uint64,uint64,uint64,bytes32)",
     "SessionSettled": "SessionSettled(uint64,uint64,bytes32)",
     "SessionAborted": "SessionAborted(uint64)",
