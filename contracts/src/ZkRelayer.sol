@@ -81,11 +81,14 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     bytes32 public constant CLAIM_TYPEHASH =
         keccak256("Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)");
-    bytes32 public constant SESSION_RESULT_TYPEHASH = keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+    bytes32 public constant SESSION_RESULT_TYPEHASH =
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
 
     /// @dev Optimism's alias: an L1 contract can't pass for a session contract of the same address.
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
     uint224 private constant ABORTED_MARK = 1;
+    /// @dev More than a session's new word and its log take, before its callback.
+    uint256 private constant DECISION_GAS = 10_000;
 
     /// @inheritdoc IZkRelayer
     uint32 public immutable minChallengeWindow;
@@ -262,7 +265,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (item.firstNumber != 0) revert NotAnchored(item.sessionId, item.firstNumber);
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
-        _settle(claimId, header.callbackGas, item, resultHash, word);
+        _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
     /// @inheritdoc IZkRelayer
@@ -292,11 +295,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
         _checkAnchor(item, anchor);
-        _settle(claimId, header.callbackGas, item, resultHash, word);
+        _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
     /// @inheritdoc IZkRelayer
-    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external {
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items, uint256 least)
+        external
+    {
         ClaimRecord storage record = _checkedClaim(claimId, header);
         _checkWindowOver(claimId, header);
         if (items.length != header.count) revert WrongCount(items.length);
@@ -316,15 +321,22 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         }
         if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
         uint32 callbackGas = header.callbackGas;
+        uint256 settled;
         for (uint256 i; i < items.length; ++i) {
             bytes32 word = words[i];
             if (word == 0) continue;
             Settlement calldata item = items[i];
             // A callback may have decided a later session of the list, and the list may name one twice.
             if (_sessions[item.sessionId] != word) continue;
-            _settle(claimId, callbackGas, item, keccak256(item.result), word);
+            bytes32 resultHash = keccak256(item.result);
+            bytes memory callback = _callbackOf(item);
+            // INVARIANT I2: games that burn all their gas keep what they leave too little for from this transaction only.
+            if (!IsolatedCall.fits(callbackGas + DECISION_GAS)) break;
+            _settle(claimId, callbackGas, item, resultHash, word, callback);
+            ++settled;
             _resetMemory(free);
         }
+        if (settled < least) revert TooFewSettled(settled, least);
     }
 
     /// @inheritdoc IZkRelayer
@@ -333,16 +345,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Terms calldata terms,
         address[] calldata players,
         bytes calldata result,
+        uint64 validUntil,
         bytes[] calldata signatures
     ) external {
+        if (block.timestamp > validUntil) revert SignaturesExpired(validUntil);
         bytes32 word = _openWord(config);
         if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
         if (SessionHash.players(players) != config.playersHash || signatures.length != players.length) {
             revert WrongPlayers();
         }
         bytes32 resultHash = keccak256(result);
-        bytes32 digest =
-            _hashTypedDataV4(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash)));
+        bytes32 digest = _hashTypedDataV4(
+            keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash, validUntil))
+        );
         for (uint256 i; i < players.length; ++i) {
             if (!_signed(players[i], digest, signatures[i])) revert WrongSignature(players[i]);
         }
@@ -566,11 +581,12 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         return SignatureChecker.isValidERC1271SignatureNowCalldata(account, digest, signature);
     }
 
-    /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias.
+    /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias. A contract that is being
+    /// constructed has no code yet, but hasn't sent the transaction either.
     function _sessionSender() private view returns (address) {
         bytes memory code = msg.sender.code;
         bool delegated = code.length == 23 && bytes3(code) == 0xef0100;
-        if (code.length == 0 || delegated) return msg.sender;
+        if (delegated || (code.length == 0 && msg.sender == tx.origin)) return msg.sender;
         unchecked {
             return address(uint160(msg.sender) + ALIAS_OFFSET);
         }
@@ -753,17 +769,16 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint32 callbackGas,
         Settlement calldata item,
         bytes32 resultHash,
-        bytes32 word
+        bytes32 word,
+        bytes memory callback
     ) private {
         _decide(item.sessionId, word, SessionStatus.Settled);
         emit SessionSettled(item.sessionId, claimId, resultHash);
-        _callGame(
-            item.sessionId,
-            item.game,
-            callbackGas,
-            abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result)),
-            _markOf(resultHash)
-        );
+        _callGame(item.sessionId, item.game, callbackGas, callback, _markOf(resultHash));
+    }
+
+    function _callbackOf(Settlement calldata item) private pure returns (bytes memory) {
+        return abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result));
     }
 
     function _callGame(uint64 sessionId, address game, uint32 callbackGas, bytes memory data, uint224 mark) private {

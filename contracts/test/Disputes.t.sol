@@ -77,7 +77,7 @@ contract DisputesTest is RelayerFixture {
         relayer.settle(claimId, header, item, 0, noProof());
         Settlement[] memory items = new Settlement[](1);
         items[0] = item;
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertTrue(status(config.sessionId) == SessionStatus.Open, "passed over");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.ClaimHeld.selector, claimId));
         relayer.releaseBond(claimId, header);
@@ -120,7 +120,7 @@ contract DisputesTest is RelayerFixture {
         vm.prank(CHALLENGER);
         court.challenge(id, head, 1);
         passWindow();
-        relayer.settleAll(id, head, items);
+        relayer.settleAll(id, head, items, 0);
         for (uint256 i; i < 3; ++i) {
             assertTrue((status(configs[i].sessionId) == SessionStatus.Settled) == (i != 1), "all but the held one");
         }

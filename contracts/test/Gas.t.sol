@@ -54,7 +54,7 @@ contract GasTest is RelayerFixture {
         (Settlement[] memory items, uint256 open) = _openMatches(100);
         (uint64 claimId, ClaimHeader memory header, uint256 claim) = _claim(items, 100, gasTerms());
         passWindow();
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         uint256 settle = vm.lastCallGas().gasTotalUsed;
         vm.snapshotValue("match_gas", "settleAll_100", settle);
         uint256 each = (open + claim + settle) / 100;

@@ -7,6 +7,15 @@ import {SessionHash} from "../src/libraries/SessionHash.sol";
 import {QuietGame} from "./support/Games.sol";
 import {RelayerFixture} from "./support/RelayerFixture.sol";
 
+/// @dev Forces a message before it has code: what is called, its deployer tells.
+contract ForcingConstructor {
+    constructor() {
+        (address relayer, bytes memory call) = InboxTest(msg.sender).forced();
+        (bool success,) = relayer.call(call);
+        require(success);
+    }
+}
+
 contract InboxTest is RelayerFixture {
     address private constant TARGET = address(0x7a76e7);
     uint160 private constant ALIAS = uint160(0x1111000000000000000000000000000000001111);
@@ -14,6 +23,7 @@ contract InboxTest is RelayerFixture {
     SessionConfig private config;
     Terms private terms;
     address private game;
+    bytes private forcedCall;
 
     function setUp() public {
         setUpRelayer();
@@ -23,7 +33,7 @@ contract InboxTest is RelayerFixture {
     }
 
     function force(address sender, bytes memory data) private returns (uint64) {
-        vm.prank(sender);
+        vm.prank(sender, sender);
         return relayer.forceTransaction(config, terms, twoPlayers(), TARGET, 100_000, data);
     }
 
@@ -72,6 +82,28 @@ contract InboxTest is RelayerFixture {
         address alias_;
         unchecked {
             alias_ = address(uint160(game) + ALIAS);
+        }
+        bytes32 expected = keccak256(abi.encode(bytes32(0), messageHash(0, alias_, "")));
+        assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
+    }
+
+    function forced() external view returns (address, bytes memory) {
+        return (address(relayer), forcedCall);
+    }
+
+    /// @dev A contract under construction has no code, and is none the less no key's account.
+    function test_a_contract_under_construction_comes_as_its_alias() public {
+        address[] memory players = new address[](1);
+        bytes32 initHash = keccak256(type(ForcingConstructor).creationCode);
+        players[0] = address(
+            uint160(uint256(keccak256(abi.encodePacked(hex"ff", address(this), bytes32(0), initHash))))
+        );
+        config = openFrom(game, terms, players);
+        forcedCall = abi.encodeCall(relayer.forceTransaction, (config, terms, players, TARGET, 100_000, ""));
+        new ForcingConstructor{salt: 0}();
+        address alias_;
+        unchecked {
+            alias_ = address(uint160(players[0]) + ALIAS);
         }
         bytes32 expected = keccak256(abi.encode(bytes32(0), messageHash(0, alias_, "")));
         assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
@@ -167,7 +199,7 @@ contract InboxTest is RelayerFixture {
         Settlement[] memory items = new Settlement[](1);
         items[0] = item;
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.MessageLeftOut.selector, config.sessionId, 0));
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
 
         // One second less, and it was not due yet when the session ended.
         (claimId, header, item) = claimWith(0, enqueuedAt + terms.inclusionDelay);

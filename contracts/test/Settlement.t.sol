@@ -196,10 +196,10 @@ contract SettlementTest is RelayerFixture {
             assertTrue((status(configs[i].sessionId) == SessionStatus.Settled) == (i == index), "that one alone");
         }
         // The others follow, the settled one is passed over.
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         for (uint256 i; i < count; ++i) assertTrue(status(configs[i].sessionId) == SessionStatus.Settled, "all");
         assertEq(game.callbacks(), count, "one callback each");
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertEq(game.callbacks(), count, "and no more");
     }
 
@@ -209,11 +209,11 @@ contract SettlementTest is RelayerFixture {
         passWindow();
         (items[0], items[1]) = (items[1], items[0]);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0));
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         Settlement[] memory two = new Settlement[](2);
         (two[0], two[1]) = (items[1], items[0]);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongCount.selector, 2));
-        relayer.settleAll(claimId, header, two);
+        relayer.settleAll(claimId, header, two, 0);
     }
 
     function test_I1_a_claim_that_names_a_session_twice_settles_it_once() public {
@@ -224,7 +224,7 @@ contract SettlementTest is RelayerFixture {
         (items[0], items[1]) = (itemFor(configs[0], "a"), itemFor(configs[0], "b"));
         (uint64 claimId, ClaimHeader memory header,) = claimAll(configs, items, terms);
         passWindow();
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertEq(game.callbacks(), 1, "once");
         assertEq(keccak256(game.lastResult()), keccak256("a"), "the first");
     }
@@ -294,7 +294,7 @@ contract SettlementTest is RelayerFixture {
         settleFromCheckpoint(last);
         Settlement[] memory items = new Settlement[](1);
         items[0] = last.item;
-        relayer.settleAll(last.claimId, last.header, items);
+        relayer.settleAll(last.claimId, last.header, items, 0);
         assertTrue(status(config.sessionId) == SessionStatus.Open, "passed over");
         expectUnanchored(second);
         confirm(second);
@@ -441,7 +441,7 @@ contract SettlementTest is RelayerFixture {
             HostileGame.Mode.Reenter,
             abi.encodeCall(relayer.settle, (claimId, header, items[1], 1, proofOf(leaves, 1)))
         );
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertTrue(status(configs[1].sessionId) == SessionStatus.Settled, "settled");
         assertEq(game.callbacks(), 2, "once each");
     }
@@ -455,10 +455,68 @@ contract SettlementTest is RelayerFixture {
         items[1] = itemFor(configs[1], "burnt");
         (uint64 claimId, ClaimHeader memory header,) = claimAll(configs, items, terms);
         passWindow();
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         for (uint256 i; i < 3; ++i) {
             assertTrue(status(configs[i].sessionId) == SessionStatus.Settled, "settled");
             assertTrue(relayer.callbackFailed(configs[i].sessionId) == (i == 1), "one failed");
         }
+    }
+
+    /// @dev A claim of sessions whose games burn all the gas they get, but for the first.
+    function claimOfBurners(uint256 burners)
+        private
+        returns (uint64 claimId, ClaimHeader memory header, Settlement[] memory items)
+    {
+        SessionConfig[] memory configs;
+        (configs, items) = openMany(burners + 1);
+        items[0].result = "result";
+        HostileGame burner = new HostileGame(relayer);
+        burner.setMode(HostileGame.Mode.BurnGas, "");
+        for (uint256 i = 1; i <= burners; ++i) {
+            configs[i] = openFrom(address(burner), terms, twoPlayers());
+            items[i] = itemFor(configs[i], "burnt");
+        }
+        (claimId, header,) = claimAll(configs, items, terms);
+        passWindow();
+    }
+
+    function settledOf(Settlement[] memory items) private view returns (uint256 count) {
+        for (uint256 i; i < items.length; ++i) {
+            if (status(items[i].sessionId) == SessionStatus.Settled) ++count;
+        }
+    }
+
+    /// @dev INVARIANT I2: games that burn more than the transaction was given for don't undo the others' settlement.
+    function test_I2_a_batch_settles_as_far_as_its_gas_goes() public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(5);
+        relayer.settleAll{gas: 1_000_000}(claimId, header, items, 1);
+        uint256 settled = settledOf(items);
+        assertTrue(settled > 1 && settled < 6, "some");
+        assertTrue(status(items[0].sessionId) == SessionStatus.Settled, "the honest one among them");
+        relayer.settleAll{gas: 3_000_000}(claimId, header, items, 6 - settled);
+        assertEq(settledOf(items), 6, "the rest later");
+    }
+
+    /// @dev Any gas: the call reverts without effect, or keeps what it settled, at least as much as was asked for; no callback is starved.
+    function testFuzz_I2_a_batch_settles_what_was_asked_for_or_nothing(uint256 gas, uint256 least) public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(3);
+        game.setMode(HostileGame.Mode.NeedsGas, "");
+        gas = bound(gas, 100_000, 2_000_000);
+        least = bound(least, 0, 5);
+        (bool success,) =
+            address(relayer).call{gas: gas}(abi.encodeCall(relayer.settleAll, (claimId, header, items, least)));
+        uint256 settled = settledOf(items);
+        assertTrue(success ? settled >= least : settled == 0, "all or nothing");
+        assertTrue(!relayer.callbackFailed(items[0].sessionId), "starved");
+        if (gas > 1_500_000) assertTrue(success == (least <= 4), "enough for all");
+    }
+
+    function test_settleAll_settles_at_least_what_it_was_asked_for() public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(1);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.TooFewSettled.selector, 2, 3));
+        relayer.settleAll(claimId, header, items, 3);
+        relayer.settleAll(claimId, header, items, 2);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.TooFewSettled.selector, 0, 1));
+        relayer.settleAll(claimId, header, items, 1);
     }
 }

@@ -221,8 +221,9 @@ def test_what_the_deployed_relayer_says(l1: Anvil, zk_relayer: bytes) -> None:
     assert keccak256(b"\x19\x01" + separator + struct) == claim_digest(
         CHAIN_ID, zk_relayer, zk_relayer, root, 7, terms_hash
     )
-    type_hash = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
-    struct = keccak256(type_hash + on_l1 + keccak256(b"result"))
+    type_hash = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)")
+    assert call("SESSION_RESULT_TYPEHASH()") == type_hash
+    struct = keccak256(type_hash + on_l1 + keccak256(b"result") + (99).to_bytes(32, "big"))
     assert keccak256(b"\x19\x01" + separator + struct) == session_result_digest(
-        CHAIN_ID, zk_relayer, on_l1, keccak256(b"result")
+        CHAIN_ID, zk_relayer, on_l1, keccak256(b"result"), 99
     )

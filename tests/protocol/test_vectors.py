@@ -24,6 +24,7 @@ from exclave.protocol import (
     alias_address,
     block_hash_leaf,
     chain_id_base,
+    claim_digest,
     genesis_header,
     init_message,
     keccak256,
@@ -204,10 +205,31 @@ def test_preconfirmation_is_eip712() -> None:
 
 
 def test_session_result_is_eip712() -> None:
-    types = {"SessionResult": [{"name": "configHash", "type": "bytes32"}, {"name": "resultHash", "type": "bytes32"}]}
-    signable = encode_typed_data(DOMAIN, types, {"configHash": b"\x01" * 32, "resultHash": b"\x02" * 32})
-    signature = sign_digest(session_result_digest(31337, RELAYER, b"\x01" * 32, b"\x02" * 32), KEY)
+    types = {
+        "SessionResult": [
+            {"name": "configHash", "type": "bytes32"},
+            {"name": "resultHash", "type": "bytes32"},
+            {"name": "validUntil", "type": "uint64"},
+        ]
+    }
+    message = {"configHash": b"\x01" * 32, "resultHash": b"\x02" * 32, "validUntil": 1_800_000_000}
+    signable = encode_typed_data(DOMAIN, types, message)
+    signature = sign_digest(session_result_digest(31337, RELAYER, b"\x01" * 32, b"\x02" * 32, 1_800_000_000), KEY)
     assert bytes(Account.sign_message(signable, KEY).signature) == signature
+
+
+def test_claim_is_eip712() -> None:
+    types = {
+        "Claim": [
+            {"name": "claimant", "type": "address"},
+            {"name": "root", "type": "bytes32"},
+            {"name": "count", "type": "uint32"},
+            {"name": "termsHash", "type": "bytes32"},
+        ]
+    }
+    message = {"claimant": RELAYER, "root": b"\x01" * 32, "count": 7, "termsHash": b"\x02" * 32}
+    signature = sign_digest(claim_digest(31337, RELAYER, RELAYER, b"\x01" * 32, 7, b"\x02" * 32), KEY)
+    assert bytes(Account.sign_message(encode_typed_data(DOMAIN, types, message), KEY).signature) == signature
 
 
 def test_malleable_signature_is_refused() -> None:

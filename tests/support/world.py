@@ -280,14 +280,16 @@ class World:
     def settle_unanimously(self, session: Session, result: bytes) -> None:
         """All players sign the result."""
         config = session_config(session)
-        digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result))
+        valid_until = self.now() + 3600
+        digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result), valid_until)
         by_address = {raw_address(player): bytes(player.key) for player in PLAYERS}
         payload = call_data(
-            f"settleUnanimously({SESSION_CONFIG_ABI},{TERMS_ABI},address[],bytes,bytes[])",
+            f"settleUnanimously({SESSION_CONFIG_ABI},{TERMS_ABI},address[],bytes,uint64,bytes[])",
             config.as_abi_tuple(),
             Terms.decode(session.terms).as_abi_tuple(),
             list(session.players),
             result,
+            valid_until,
             [sign_digest(digest, by_address[player]) for player in session.players],
         )
         self.send(self.zk_relayer, payload)

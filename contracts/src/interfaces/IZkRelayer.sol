@@ -81,11 +81,13 @@ interface IZkRelayer is IBondAccounts {
     error ClaimHeld(uint64 claimId);
     error SessionHeld(uint64 sessionId);
     error WrongLeaf(uint64 claimId, uint32 index);
+    error TooFewSettled(uint256 settled, uint256 least);
     error NotAnchored(uint64 sessionId, uint64 firstNumber);
     error WrongTimestamp(uint64 sessionId, uint64 timestamp);
     error WrongInboxCount(uint64 sessionId, uint64 claimed, uint256 enqueued);
     error MessageLeftOut(uint64 sessionId, uint64 index);
     error WrongSignature(address player);
+    error SignaturesExpired(uint64 validUntil);
     error BeforeAbort(uint64 sessionId, uint256 from);
     error NoFailedCallback(uint64 sessionId);
     error CallbackReverted(uint64 sessionId);
@@ -158,17 +160,22 @@ interface IZkRelayer is IBondAccounts {
     ) external;
 
     /// @notice Settles all sessions of a claim, given in the order of its leaves. Those already decided, in dispute, or in need of an anchor are passed over.
-    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external;
+    /// Stops where the gas that callbacks left isn't enough for the next one; the rest can be settled later.
+    /// @param least Reverts if it settles fewer. Estimators of gas look for the least gas that a call succeeds with: asked for all sessions, they find the gas
+    /// for all; sent with 1, no callback that burns more than it did then can undo the others.
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items, uint256 least) external;
 
     /// @notice Unlocks the claimant's bond once the window is over and nothing is held.
     function releaseBond(uint64 claimId, ClaimHeader calldata header) external;
 
-    /// @notice Settles at any time by the EIP-712 signatures of all players, in their order, over SessionResult(configHash, resultHash).
+    /// @notice Settles at any time by the EIP-712 signatures of all players, in their order, over SessionResult(configHash, resultHash, validUntil).
+    /// @param validUntil The last L1 timestamp at which the signatures count, so that an offer that was not taken up doesn't bind its signers for ever.
     function settleUnanimously(
         SessionConfig calldata config,
         Terms calldata terms,
         address[] calldata players,
         bytes calldata result,
+        uint64 validUntil,
         bytes[] calldata signatures
     ) external;
 

@@ -22,7 +22,7 @@ abstract contract RelayerFixture is TestBase {
     uint32 internal constant MIN_WINDOW = 60;
     uint32 internal constant WINDOW = 600;
     bytes32 internal constant SESSION_RESULT_TYPEHASH =
-        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
     uint96 internal constant BOND = 0.01 ether;
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
@@ -247,12 +247,17 @@ abstract contract RelayerFixture is TestBase {
         return keccak256(abi.encodePacked(hex"1901", relayer.domainSeparator(), structHash));
     }
 
-    function resultDigest(bytes32 configHash, bytes memory result) internal view returns (bytes32) {
-        return typedDataDigest(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result))));
+    function resultDigest(bytes32 configHash, bytes memory result, uint64 validUntil) internal view returns (bytes32) {
+        return typedDataDigest(
+            keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result), validUntil))
+        );
     }
 
-    function signResult(uint256 key, bytes32 configHash, bytes memory result) internal returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, resultDigest(configHash, result));
+    function signResult(uint256 key, bytes32 configHash, bytes memory result, uint64 validUntil)
+        internal
+        returns (bytes memory)
+    {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, resultDigest(configHash, result, validUntil));
         return abi.encodePacked(r, s, v);
     }
 }

@@ -104,7 +104,8 @@ contract RelayerHandler is RelayerFixture {
     function forceOne(uint256 which, uint256 who) external {
         if (_configs.length == 0) return;
         SessionConfig memory config = _configs[which % _configs.length];
-        vm.prank(who % 2 == 0 ? alice : bob);
+        address player = who % 2 == 0 ? alice : bob;
+        vm.prank(player, player);
         (bool success,) = address(relayer).call(
             abi.encodeCall(relayer.forceTransaction, (config, defaultTerms(), twoPlayers(), address(1), 21_000, ""))
         );
@@ -169,7 +170,7 @@ contract RelayerHandler is RelayerFixture {
         Claim storage entry = _claims[which];
         Settlement[] memory items = new Settlement[](entry.leaves.length);
         for (uint256 i; i < items.length; ++i) items[i] = _items[which][i];
-        _try(abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items)));
+        _try(abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items, 0)));
         _noteSettlements(which);
     }
 
@@ -207,9 +208,11 @@ contract RelayerHandler is RelayerFixture {
         SessionConfig memory config = _configs[which % _configs.length];
         bytes32 hash = relayer.configHash(config);
         bytes[] memory both = new bytes[](2);
-        (both[0], both[1]) = (signResult(ALICE_KEY, hash, "agreed"), signResult(BOB_KEY, hash, "agreed"));
+        uint64 until = uint64(vm.getBlockTimestamp());
+        both[0] = signResult(ALICE_KEY, hash, "agreed", until);
+        both[1] = signResult(BOB_KEY, hash, "agreed", until);
         (bool success,) = address(relayer).call(
-            abi.encodeCall(relayer.settleUnanimously, (config, defaultTerms(), twoPlayers(), "agreed", both))
+            abi.encodeCall(relayer.settleUnanimously, (config, defaultTerms(), twoPlayers(), "agreed", until, both))
         );
         assertTrue(success == (_lastStatus[config.sessionId] == SessionStatus.Open), "I1: once, while open");
         if (!success) return;

@@ -40,7 +40,7 @@ _SIGNATURES = {
     "settle": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]"),
     "confirmCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
     "settleFromCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
-    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]"),
+    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]", "uint256"),
     "releaseBond": ("uint64", CLAIM_HEADER_ABI),
     "sessionStatus": ("uint64",),
     "bondAccount": ("address",),
@@ -80,9 +80,9 @@ def encode_settle(
     return encode_call("settle", *arguments)
 
 
-def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement]) -> bytes:
-    """`settleAll`: all sessions of a claim, in the order of its leaves."""
-    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items])
+def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement], least: int) -> bytes:
+    """`settleAll`: all sessions of a claim, in the order of its leaves, as far as the gas goes, but at least `least`."""
+    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items], least)
 
 
 def encode_release_bond(claim_id: int, header: ClaimHeader) -> bytes:

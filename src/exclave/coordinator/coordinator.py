@@ -363,9 +363,15 @@ class Coordinator:
         attempt = max(job.attempts for job in open_jobs)
         if len(open_jobs) > 1 and all(leaf.result_hash != ZERO_HASH and not leaf.first_number for leaf in todo.claims):
             items = [todo.settlement(index) for index in range(len(todo.claims))]
-            data = encode_settle_all(claim_id, todo.header, items)
-            if await self._fits(data):
-                intent = Intent(key=f"{_settle_key(todo.claim)}:all:{attempt}", to=self._settings.zk_relayer, data=data)
+            gas = await self._gas_for(encode_settle_all(claim_id, todo.header, items, len(open_jobs)))
+            if gas is not None:
+                # INVARIANT I5: games that burn more by then keep some from this transaction, and undo none of it.
+                intent = Intent(
+                    key=f"{_settle_key(todo.claim)}:all:{attempt}",
+                    to=self._settings.zk_relayer,
+                    data=encode_settle_all(claim_id, todo.header, items, 1),
+                    gas_limit=min(gas * 6 // 5, TRANSACTION_GAS_CAP),
+                )
                 return [(intent, list(open_jobs))]
         leaves = [claim.leaf() for claim in todo.claims]
         intents = []
@@ -390,18 +396,18 @@ class Coordinator:
         hashes = self._store.blocks.hashes(leaf.session_id, leaf.first_number, leaf.last_number)
         return Anchor(hashes[0], tuple(block_hash_proof(hashes, 0)))
 
-    async def _fits(self, data: bytes) -> bool:
-        """Whether one transaction can do it: within the gas cap and the pools' size."""
+    async def _gas_for(self, data: bytes) -> int | None:
+        """What one transaction needs for it; None if it doesn't fit into the gas cap or the pools' size, or reverts."""
         if len(data) > 120_000:
-            return False
+            return None
         try:
             gas = await self._l1.estimate_gas(
                 CallRequest(to=self._settings.zk_relayer, data=data, sender=self._manager.address)
             )
         except NodeError as error:
             log.info("a claim's sessions are settled one by one", reason=str(error)[:200])
-            return False
-        return gas <= SETTLE_ALL_GAS
+            return None
+        return gas if gas <= SETTLE_ALL_GAS else None
 
     def _record_settlement(self, intents: Sequence[tuple[Intent, list[Job]]]) -> None:
         """The intents and their jobs' new state: all or nothing (INVARIANT I7)."""

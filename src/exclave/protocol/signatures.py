@@ -14,7 +14,7 @@ DOMAIN_TYPE_HASH: Final = keccak256(
 )
 PRECONFIRMATION_TYPE_HASH: Final = keccak256(b"Preconfirmation(uint64 sessionId,uint64 number,bytes32 blockHash)")
 CLAIM_TYPE_HASH: Final = keccak256(b"Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)")
-SESSION_RESULT_TYPE_HASH: Final = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
+SESSION_RESULT_TYPE_HASH: Final = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -58,11 +58,14 @@ def claim_digest(
     return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
 
 
-def session_result_digest(l1_chain_id: int, zk_relayer: bytes, config_hash: bytes, result_hash: bytes) -> bytes:
-    """What every player signs to settle at once."""
+def session_result_digest(
+    l1_chain_id: int, zk_relayer: bytes, config_hash: bytes, result_hash: bytes, valid_until: int
+) -> bytes:
+    """What every player signs to settle at once. `valid_until`: the last L1 timestamp at which it counts."""
     require_bytes("config_hash", config_hash, 32)
     require_bytes("result_hash", result_hash, 32)
-    struct = SESSION_RESULT_TYPE_HASH + config_hash + result_hash
+    require_unsigned("valid_until", valid_until, 64)
+    struct = SESSION_RESULT_TYPE_HASH + config_hash + result_hash + valid_until.to_bytes(32, "big")
     return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
 
 
