@@ -11,6 +11,7 @@ import {IZkRelayer} from "./interfaces/IZkRelayer.sol";
 import {
     Anchor,
     ClaimHeader,
+    ClaimedChain,
     DataMode,
     SessionConfig,
     SessionStatus,
@@ -104,6 +105,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     /// @inheritdoc IZkRelayer
     mapping(bytes32 templateId => bool) public templateExists;
+    /// @inheritdoc IZkRelayer
+    mapping(bytes32 templateId => mapping(bytes32 termsHash => bool)) public termsRegistered;
     mapping(uint64 sessionId => bytes32 word) private _sessions;
     mapping(uint64 sessionId => InboxEntry[]) private _inboxes;
     mapping(uint64 claimId => ClaimRecord) private _claims;
@@ -131,31 +134,36 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     }
 
     /// @inheritdoc IZkRelayer
+    function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash) {
+        if (!templateExists[templateId]) revert UnknownTemplate(templateId);
+        _checkTerms(terms);
+        termsHash = SessionHash.terms(terms);
+        termsRegistered[templateId][termsHash] = true;
+        emit TermsRegistered(templateId, termsHash, terms);
+    }
+
+    /// @inheritdoc IZkRelayer
     function openSession(
         bytes32 templateId,
+        bytes32 termsHash,
         address[] calldata players,
         bytes calldata initData,
-        uint64 deadline,
-        Terms calldata terms
+        uint64 deadline
     ) external returns (uint64 sessionId) {
-        if (!templateExists[templateId]) revert UnknownTemplate(templateId);
+        if (!termsRegistered[templateId][termsHash]) revert UnknownTerms(templateId, termsHash);
         _checkPlayers(players);
-        _checkTerms(terms);
         if (initData.length > MAX_INIT_DATA) revert InitDataTooLarge(initData.length);
         if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
 
         sessionId = ++lastSessionId;
-        bytes32 hash = SessionHash.newConfig(
-            chainIdBase + sessionId,
-            sessionId,
-            deadline,
-            templateId,
-            SessionHash.players(players),
-            keccak256(initData),
-            SessionHash.terms(terms)
+        bytes32 setupHash = SessionHash.setup(
+            uint64(block.number), deadline, templateId, SessionHash.players(players), keccak256(initData)
+        );
+        bytes32 hash = SessionHash.config(
+            chainIdBase + sessionId, termsHash, sessionId, uint64(block.timestamp), msg.sender, setupHash
         );
         _sessions[sessionId] = SessionHash.word(hash, SessionStatus.Open);
-        emit SessionOpened(sessionId, msg.sender, templateId, deadline, players, initData, terms);
+        emit SessionOpened(sessionId, msg.sender, templateId, deadline, termsHash, players, initData);
     }
 
     // ---- inbox
@@ -275,12 +283,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external {
         _checkedLeaf(claimId, header, item, 0, index, proof);
-        _checkAnchor(item, anchor);
-        _checkpoints[SessionHash.checkpoint(item.sessionId, item.lastNumber, item.lastHash)] = true;
-        emit CheckpointConfirmed(item.sessionId, claimId, item.lastNumber, item.lastHash);
+        _checkAnchor(item, chain, anchor);
+        _checkpoints[SessionHash.checkpoint(item.sessionId, chain.lastNumber, chain.lastHash)] = true;
+        emit CheckpointConfirmed(item.sessionId, claimId, chain.lastNumber, chain.lastHash);
     }
 
     /// @inheritdoc IZkRelayer
@@ -290,11 +299,12 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external {
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
-        _checkAnchor(item, anchor);
+        _checkAnchor(item, chain, anchor);
         _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
@@ -314,7 +324,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, keccak256(item.result));
             leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
-            if (live && item.firstNumber == 0 && !(disputed && _isDisputed(claimId, uint32(i)))) {
+            if (item.firstNumber == 0 && live && !(disputed && _isDisputed(claimId, uint32(i)))) {
                 words[i] = word;
             }
             _resetMemory(free);
@@ -440,12 +450,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 resultHash,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external {
         _checkedClaim(claimId, header);
         // INVARIANT I3: of the session's own terms, and one that can settle: no other leaf keeps the session from an abort.
         _provenLeaf(claimId, header, item, resultHash, index, proof);
-        _checkAnchor(item, anchor);
+        _checkAnchor(item, chain, anchor);
         LeafRecord storage leaf = _leaves[claimId][index];
         if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
         if (leaf.sessionId != 0) return;
@@ -700,20 +711,22 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     }
 
     /// @dev INVARIANT I1: a range that doesn't start at block 0 starts at the last block of a checkpoint that passed its own review.
-    function _checkAnchor(Settlement calldata item, Anchor calldata anchor) private view {
+    function _checkAnchor(Settlement calldata item, ClaimedChain calldata chain, Anchor calldata anchor) private view {
+        if (SessionHash.chain(chain) != item.chainHash) revert WrongChain(item.sessionId);
         if (item.firstNumber == 0) return;
         if (
-            item.lastNumber < item.firstNumber
+            chain.lastNumber < item.firstNumber
                 || !_checkpoints[SessionHash.checkpoint(item.sessionId, item.firstNumber, anchor.blockHash)]
         ) revert NotAnchored(item.sessionId, item.firstNumber);
-        uint256 blocks = uint256(item.lastNumber - item.firstNumber) + 1;
+        uint256 blocks = uint256(chain.lastNumber - item.firstNumber) + 1;
         bytes32 leaf = SessionHash.blockHashLeaf(anchor.blockHash);
-        if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != item.blockHashesRoot) {
+        if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != chain.blockHashesRoot) {
             revert NotAnchored(item.sessionId, item.firstNumber);
         }
     }
 
     /// @dev Everything that L1 itself knows about a claimed session. Returns the leaf, the session's word, and whether it is still open.
+    /// INVARIANT I1: what is settled was open to challenge, which a leaf with bits beyond its types isn't: its numbers are read here, firstNumber by the callers.
     function _checkItem(ClaimHeader calldata header, Settlement calldata item, bytes32 resultHash)
         private
         view
@@ -724,8 +737,9 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         word = _sessions[sessionId];
         if (word.statusOf() == SessionStatus.None || !word.isConfig(hash)) revert WrongConfig(sessionId);
         live = word.statusOf() == SessionStatus.Open;
-        if (item.lastTimestamp < item.openedAt || item.lastTimestamp > header.claimedAt) {
-            revert WrongTimestamp(sessionId, item.lastTimestamp);
+        uint64 lastTimestamp = item.lastTimestamp;
+        if (lastTimestamp < item.openedAt || lastTimestamp > header.claimedAt) {
+            revert WrongTimestamp(sessionId, lastTimestamp);
         }
         leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(item, word));
     }

@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {ClaimHeader, SessionConfig, SessionStatus, Settlement, Terms} from "../src/interfaces/Types.sol";
-import {SessionHash} from "../src/libraries/SessionHash.sol";
 import {ContractPlayer, QuietGame} from "./support/Games.sol";
 import {RelayerFixture} from "./support/RelayerFixture.sol";
 
@@ -51,7 +50,7 @@ contract ClaimsTest is RelayerFixture {
     function test_I1_without_disputes_a_stranger_claims_nothing() public {
         SessionConfig memory config = openFrom(address(new QuietGame()), terms, twoPlayers());
         Settlement memory item = itemFor(config, "the stranger wins");
-        bytes32 leaf = SessionHash.leaf(leafOf(item, config.termsHash));
+        bytes32 leaf = leafFor(config, item);
         expectRefused(STRANGER, leaf, 1, "");
         expectRefused(alice, leaf, 1, "");
         (uint64 claimId, ClaimHeader memory header) = post(leaf, 1, terms);
@@ -65,7 +64,7 @@ contract ClaimsTest is RelayerFixture {
         SessionConfig memory config = openFrom(address(new QuietGame()), terms, twoPlayers());
         terms.operator = STRANGER;
         Settlement memory item = itemFor(config, "the stranger wins");
-        ClaimHeader memory header = headerFor(SessionHash.leaf(leafOf(item, hashOf(terms))), 1, terms);
+        ClaimHeader memory header = headerFor(leafFor(config, item), 1, terms);
         uint64 claimId = claimAs(STRANGER, header.root, 1, "");
         passWindow();
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, config.sessionId));

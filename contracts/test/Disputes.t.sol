@@ -6,7 +6,7 @@ import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {
     Anchor,
     ClaimHeader,
-    SessionClaim,
+    ClaimedChain,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -29,7 +29,6 @@ contract DisputesTest is RelayerFixture {
     Settlement private item;
     uint64 private claimId;
     ClaimHeader private header;
-    SessionClaim private leaf;
 
     function setUp() public {
         setUpRelayer();
@@ -43,8 +42,7 @@ contract DisputesTest is RelayerFixture {
 
     function claimFalsely() private {
         item = itemFor(config, "result");
-        leaf = leafOf(item, config.termsHash);
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
     }
 
     function challenge() private {
@@ -53,7 +51,7 @@ contract DisputesTest is RelayerFixture {
     }
 
     function bind() private {
-        relayer.bindLeaf(claimId, header, item, keccak256(item.result), 0, noProof(), Anchor(0, noProof()));
+        relayer.bindLeaf(claimId, header, item, keccak256(item.result), 0, noProof(), chainFor(config.sessionId), Anchor(0, noProof()));
     }
 
     function defend(uint256 which) private {
@@ -341,22 +339,20 @@ contract DisputesTest is RelayerFixture {
     }
 
     function test_I3_a_leaf_that_is_not_shown_does_not_put_the_abort_off() public {
-        item.lastHash = keccak256("other");
+        item.chainHash = keccak256("other");
         expectUnbound(abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0));
     }
 
     /// @dev INVARIANT I3: ranges from blocks of one's own making are bonds at stake for nothing, and never settle.
     function test_I3_a_range_without_an_anchor_does_not_put_the_abort_off() public {
         item.firstNumber = 5;
-        leaf = leafOf(item, config.termsHash);
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
         expectUnbound(abi.encodeWithSelector(IZkRelayer.NotAnchored.selector, config.sessionId, 5));
     }
 
     function test_I3_a_leaf_of_a_time_to_come_does_not_put_the_abort_off() public {
         item.lastTimestamp += 1;
-        leaf = leafOf(item, config.termsHash);
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
         expectUnbound(
             abi.encodeWithSelector(IZkRelayer.WrongTimestamp.selector, config.sessionId, item.lastTimestamp)
         );
@@ -368,7 +364,7 @@ contract DisputesTest is RelayerFixture {
         TestDisputeGame foreign = new TestDisputeGame(relayer);
         own.disputeGame = address(foreign);
         own.claimBond = 0;
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, own);
+        (claimId, header) = post(leafFor(config, item), 1, own);
         foreign.challenge(claimId, header, 0);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, config.sessionId));
         bind();
@@ -377,12 +373,19 @@ contract DisputesTest is RelayerFixture {
         assertTrue(status(config.sessionId) == SessionStatus.Aborted, "aborted");
     }
 
-    /// @dev INVARIANT I3: nor does a leaf that names another session than its configuration.
+    /// @dev INVARIANT I3: nor does another session's leaf.
     function test_I3_a_leaf_is_bound_to_the_session_of_its_configuration() public {
         SessionConfig memory own = openFrom(address(this), terms, twoPlayers());
-        leaf.configHash = relayer.configHash(own);
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, terms);
+        (claimId, header) = post(leafFor(own, itemFor(own, "result")), 1, terms);
         expectUnbound(abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0));
+    }
+
+    function test_I3_the_blocks_are_the_leafs() public {
+        challenge();
+        ClaimedChain memory chain = chainFor(config.sessionId);
+        chain.lastNumber += 1;
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongChain.selector, config.sessionId));
+        relayer.bindLeaf(claimId, header, item, keccak256(item.result), 0, noProof(), chain, Anchor(0, noProof()));
     }
 
     function test_a_decided_sessions_leaf_is_not_bound() public {
@@ -399,37 +402,37 @@ contract DisputesTest is RelayerFixture {
     function test_I1_a_checkpoint_in_dispute_puts_the_abort_off() public {
         vm.warp(abortTime() - WINDOW - 1);
         item = itemFor(config, "");
-        item.lastNumber = 5;
-        leaf = leafOf(item, config.termsHash);
-        leaf.resultHash = 0;
-        (uint64 first, ClaimHeader memory firstHeader) = post(SessionHash.leaf(leaf), 1, terms);
+        ClaimedChain memory chain = chainFor(config.sessionId);
+        chain.lastNumber = 5;
+        item.chainHash = SessionHash.chain(chain);
+        (uint64 first, ClaimHeader memory firstHeader) = post(leafFor(config, item, 0), 1, terms);
         Settlement memory checkpoint = item;
         // The range 5..6, whose first block is the checkpoint's last.
         bytes32[] memory blocks = new bytes32[](2);
-        (blocks[0], blocks[1]) = (SessionHash.blockHashLeaf(item.lastHash), SessionHash.blockHashLeaf("6"));
-        Anchor memory anchor = Anchor(item.lastHash, proofOf(blocks, 0));
+        (blocks[0], blocks[1]) = (SessionHash.blockHashLeaf(chain.lastHash), SessionHash.blockHashLeaf("6"));
+        Anchor memory anchor = Anchor(chain.lastHash, proofOf(blocks, 0));
+        ClaimedChain memory rest = ClaimedChain(chain.seed, 6, "6", MerkleTree.rootInPlace(blocks));
         item = itemFor(config, "result");
-        (item.firstNumber, item.lastNumber, item.blockHashesRoot) = (5, 6, MerkleTree.rootInPlace(blocks));
-        leaf = leafOf(item, config.termsHash);
-        (claimId, header) = post(SessionHash.leaf(leaf), 1, terms);
+        (item.firstNumber, item.chainHash) = (5, SessionHash.chain(rest));
+        (claimId, header) = post(leafFor(config, item), 1, terms);
         court.challenge(first, firstHeader, 0);
         challenge();
-        relayer.bindLeaf(first, firstHeader, checkpoint, 0, 0, noProof(), Anchor(0, noProof()));
+        relayer.bindLeaf(first, firstHeader, checkpoint, 0, 0, noProof(), chain, Anchor(0, noProof()));
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.NotAnchored.selector, config.sessionId, 5));
-        relayer.bindLeaf(claimId, header, item, keccak256("result"), 0, noProof(), anchor);
+        relayer.bindLeaf(claimId, header, item, keccak256("result"), 0, noProof(), rest, anchor);
 
         vm.warp(abortTime());
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.SessionHeld.selector, config.sessionId));
         relayer.abort(config, terms);
         bytes32 statement = keccak256("statement");
         court.defend(first, firstHeader, terms, 0, 0, statement, abi.encode(terms.programId, statement));
-        relayer.confirmCheckpoint(first, firstHeader, checkpoint, 0, noProof(), Anchor(0, noProof()));
-        relayer.bindLeaf(claimId, header, item, keccak256("result"), 0, noProof(), anchor);
+        relayer.confirmCheckpoint(first, firstHeader, checkpoint, 0, noProof(), chain, Anchor(0, noProof()));
+        relayer.bindLeaf(claimId, header, item, keccak256("result"), 0, noProof(), rest, anchor);
         vm.warp(abortTime() + 1 hours);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.SessionHeld.selector, config.sessionId));
         relayer.abort(config, terms);
         defend();
-        relayer.settleFromCheckpoint(claimId, header, item, 0, noProof(), anchor);
+        relayer.settleFromCheckpoint(claimId, header, item, 0, noProof(), rest, anchor);
         assertTrue(status(config.sessionId) == SessionStatus.Settled, "settled");
     }
 }

@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {ClaimHeader, SessionConfig, SessionStatus, Settlement, Terms} from "../src/interfaces/Types.sol";
-import {SessionHash} from "../src/libraries/SessionHash.sol";
 import {QuietGame} from "./support/Games.sol";
 import {RelayerFixture} from "./support/RelayerFixture.sol";
 
@@ -183,7 +182,7 @@ contract InboxTest is RelayerFixture {
         item = itemFor(config, "result");
         item.inboxCount = inboxCount;
         item.lastTimestamp = lastTimestamp;
-        (claimId, header) = post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
         passWindow();
     }
 
@@ -240,7 +239,7 @@ contract InboxTest is RelayerFixture {
         force(alice, "one");
         Settlement memory item = itemFor(config, "result");
         item.inboxCount = 1;
-        bytes32 leaf = SessionHash.leaf(leafOf(item, config.termsHash));
+        bytes32 leaf = leafFor(config, item);
         item.inboxCount = 0;
         (uint64 claimId, ClaimHeader memory header) = post(leaf, 1, terms);
         passWindow();

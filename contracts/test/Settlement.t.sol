@@ -5,7 +5,7 @@ import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {
     Anchor,
     ClaimHeader,
-    SessionClaim,
+    ClaimedChain,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -78,37 +78,32 @@ contract SettlementTest is RelayerFixture {
     }
 
     function test_I1_every_field_of_the_item_counts() public {
-        (SessionConfig memory config, uint64 claimId, ClaimHeader memory header,) = openAndClaim();
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        vm.warp(config.openedAt + 100);
+        (uint64 claimId, ClaimHeader memory header,) = claimOne(config, terms, "result");
         uint64 claimedAt = header.claimedAt;
         passWindow();
         bytes memory wrongConfig = abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, config.sessionId);
         bytes memory wrongLeaf = abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0);
-        for (uint256 field; field < 15; ++field) {
+        for (uint256 field; field < 9; ++field) {
             Settlement memory item = itemFor(config, "result");
             item.lastTimestamp = claimedAt;
-            bytes memory reason = wrongConfig;
+            bytes memory reason = field < 4 ? wrongConfig : wrongLeaf;
             if (field == 0) item.openedAt -= 1;
-            if (field == 1) item.openedBlock += 1;
-            if (field == 2) item.deadline += 1;
-            if (field == 3) item.game = address(this);
-            if (field == 4) item.templateId = keccak256("other");
-            if (field == 5) item.playersHash = keccak256("other");
-            if (field == 6) item.initDataHash = keccak256("other");
-            if (field == 7) {
+            if (field == 1) item.game = address(this);
+            if (field == 2) item.setupHash = keccak256("other");
+            if (field == 3) {
                 item.sessionId += 1;
                 reason = abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, item.sessionId);
             }
-            if (field > 7) reason = wrongLeaf;
-            if (field == 8) item.lastNumber += 1;
-            if (field == 9) item.seed = keccak256("other");
-            if (field == 10) item.lastHash = keccak256("other");
-            if (field == 11) item.blockHashesRoot = keccak256("other");
-            if (field == 12) item.result = "other";
-            if (field == 13) {
+            if (field == 4) item.chainHash = keccak256("other");
+            if (field == 5) item.result = "other";
+            if (field == 6) item.lastTimestamp -= 1;
+            if (field == 7) {
                 item.lastTimestamp = claimedAt + 1;
                 reason = abi.encodeWithSelector(IZkRelayer.WrongTimestamp.selector, config.sessionId, claimedAt + 1);
             }
-            if (field == 14) {
+            if (field == 8) {
                 item.firstNumber = 1;
                 reason = abi.encodeWithSelector(IZkRelayer.NotAnchored.selector, config.sessionId, 1);
             }
@@ -127,7 +122,7 @@ contract SettlementTest is RelayerFixture {
             Settlement memory item = itemFor(config, "result");
             item.lastTimestamp = times[i];
             (uint64 claimId, ClaimHeader memory header) =
-                post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+                post(leafFor(config, item), 1, terms);
             passWindow();
             bool valid = i == 1 || i == 2;
             if (!valid) vm.expectPartialRevert(IZkRelayer.WrongTimestamp.selector);
@@ -162,9 +157,11 @@ contract SettlementTest is RelayerFixture {
             openAndClaim();
         passWindow();
         bytes memory data = abi.encodeCall(relayer.settle, (claimId, header, item, 0, noProof()));
-        // selector, claimId, 8 words of the header, offset of the item, index, offset of the proof; then the item: 8 uint64 and an address
-        uint256 offset = 4 + 32 * (1 + 8 + 3) + 32 * uint256(word % 9);
-        uint256 dirt = uint256(1) << (word % 9 == 8 ? bound(shift, 160, 255) : bound(shift, 64, 255));
+        // selector, claimId, 8 words of the header, offset of the item, index, offset of the proof; then the item: an address and five numbers
+        uint8[6] memory words = [0, 1, 2, 4, 5, 6];
+        uint256 member = words[word % 6];
+        uint256 offset = 4 + 32 * (1 + 8 + 3) + 32 * member;
+        uint256 dirt = uint256(1) << (member == 2 ? bound(shift, 160, 255) : bound(shift, 64, 255));
         assembly {
             let at := add(add(data, 0x20), offset)
             mstore(at, or(mload(at), dirt))
@@ -236,6 +233,7 @@ contract SettlementTest is RelayerFixture {
         uint64 claimId;
         ClaimHeader header;
         Settlement item;
+        ClaimedChain chain;
         Anchor anchor;
         bytes32[] hashes;
     }
@@ -245,27 +243,27 @@ contract SettlementTest is RelayerFixture {
         returns (Range memory range)
     {
         Settlement memory item = itemFor(config, result);
-        (item.firstNumber, item.lastNumber) = (firstNumber, lastNumber);
-        item.lastHash = blockHash(lastNumber);
+        item.firstNumber = firstNumber;
         range.hashes = new bytes32[](lastNumber - firstNumber + 1);
         bytes32[] memory tree = new bytes32[](range.hashes.length);
         for (uint256 i; i < tree.length; ++i) {
             range.hashes[i] = tree[i] = SessionHash.blockHashLeaf(blockHash(firstNumber + i));
         }
-        item.blockHashesRoot = MerkleTree.rootInPlace(tree);
+        bytes32 seed = chainFor(config.sessionId).seed;
+        range.chain = ClaimedChain(seed, lastNumber, blockHash(lastNumber), MerkleTree.rootInPlace(tree));
+        item.chainHash = SessionHash.chain(range.chain);
         range.item = item;
         range.anchor = Anchor(blockHash(firstNumber), proofOf(range.hashes, 0));
-        SessionClaim memory leaf = leafOf(item, config.termsHash);
-        if (result.length == 0) leaf.resultHash = 0;
-        (range.claimId, range.header) = post(SessionHash.leaf(leaf), 1, terms);
+        bytes32 resultHash = result.length == 0 ? bytes32(0) : keccak256(result);
+        (range.claimId, range.header) = post(leafFor(config, item, resultHash), 1, terms);
     }
 
     function confirm(Range memory range) private {
-        relayer.confirmCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.anchor);
+        relayer.confirmCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.chain, range.anchor);
     }
 
     function settleFromCheckpoint(Range memory range) private {
-        relayer.settleFromCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.anchor);
+        relayer.settleFromCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.chain, range.anchor);
     }
 
     function expectUnanchored(Range memory range) private {
@@ -330,15 +328,49 @@ contract SettlementTest is RelayerFixture {
         confirm(ended);
     }
 
-    /// @dev Another session's confirmed block is no anchor, nor is another number.
-    function testFuzz_I1_a_checkpoint_is_of_one_session_number_and_hash(uint64 session, uint64 number, bytes32 hash)
-        public
-        view
-    {
-        assertTrue(!relayer.checkpointConfirmed(session, number, hash), "nothing confirmed");
-        bytes32 id = SessionHash.checkpoint(session, number, hash);
-        assertTrue(id != SessionHash.checkpoint(session ^ 1, number, hash), "session");
-        assertTrue(id != SessionHash.checkpoint(session, number ^ 1, hash), "number");
+    /// @dev Another session's confirmed block is no anchor, nor is another number or hash.
+    function testFuzz_I1_a_checkpoint_is_of_one_session_number_and_hash(
+        uint64 session,
+        uint64 number,
+        bytes32 hash,
+        uint8 which
+    ) public {
+        openFrom(address(game), terms, twoPlayers());
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        openFrom(address(game), terms, twoPlayers());
+        Range memory range = rangeOf(config, 0, 5, "");
+        passWindow();
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.CheckpointConfirmed(config.sessionId, range.claimId, 5, blockHash(5));
+        confirm(range);
+        assertTrue(relayer.checkpointConfirmed(config.sessionId, 5, blockHash(5)), "confirmed");
+        // Its neighbours, and anything that differs from it in one, two or three members.
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId - 1, 5, blockHash(5)), "the session before");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId + 1, 5, blockHash(5)), "the session after");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 4, blockHash(5)), "the number before");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 6, blockHash(5)), "the number after");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 5, blockHash(4)), "another block");
+        if (which & 1 == 0) session = config.sessionId;
+        if (which & 2 == 0) number = 5;
+        if (which & 4 == 0) hash = blockHash(5);
+        bool same = session == config.sessionId && number == 5 && hash == blockHash(5);
+        assertTrue(relayer.checkpointConfirmed(session, number, hash) == same, "it alone");
+    }
+
+    function test_I1_a_checkpoint_is_of_the_leafs_blocks() public {
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        Range memory range = rangeOf(config, 0, 5, "");
+        passWindow();
+        ClaimedChain memory chain = range.chain;
+        for (uint256 i; i < 4; ++i) {
+            range.chain = ClaimedChain(chain.seed, chain.lastNumber, chain.lastHash, chain.blockHashesRoot);
+            if (i == 0) range.chain.seed = keccak256("other");
+            if (i == 1) range.chain.lastNumber = 6;
+            if (i == 2) range.chain.lastHash = blockHash(6);
+            if (i == 3) range.chain.blockHashesRoot = keccak256("other");
+            vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongChain.selector, config.sessionId));
+            confirm(range);
+        }
     }
 
     // ---- callbacks

@@ -33,7 +33,7 @@ from exclave.protocol import (
     session_result_digest,
     template_id,
 )
-from exclave.protocol.claims import SESSION_CLAIM_ABI, SETTLEMENT_ABI
+from exclave.protocol.claims import CLAIMED_CHAIN_ABI, SESSION_CLAIM_ABI, SETTLEMENT_ABI
 from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.signatures import domain_separator
 from exclave.protocol.terms import TERMS_ABI
@@ -158,6 +158,7 @@ def test_sessions_and_claims(hashes: Call, hashes_address: bytes, round_: int) -
     assert hashes(f"leaf({SESSION_CLAIM_ABI})", leaf.as_abi_tuple()) == leaf.leaf()
 
     item = Settlement(some_config, leaf, result).as_abi_tuple()
+    assert hashes(f"chain({CLAIMED_CHAIN_ABI})", leaf.chain_as_abi_tuple()) == leaf.chain_hash()
     of_item = hashes(f"leafOf({SETTLEMENT_ABI},bytes32,bytes32)", item, config_hash, leaf.inbox_hash)
     assert of_item == leaf.leaf()
     of_item = hashes(f"configOf(uint64,{SETTLEMENT_ABI},bytes32)", chain_id, item, some_config.terms_hash)

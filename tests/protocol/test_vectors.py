@@ -83,10 +83,13 @@ def test_chain_id_fits_wallets() -> None:
 
 
 def test_config_hash() -> None:
-    expected = keccak256(
-        encode(["uint256", "address", "uint64"], [31337, RELAYER, session_chain_id(31337, RELAYER, 7)])
-        + CONFIG.encode()
-    )
+    setup = [CONFIG.opened_block, CONFIG.deadline, CONFIG.template_id, CONFIG.players_hash, CONFIG.init_data_hash]
+    setup_hash = keccak256(encode(["uint64", "uint64", "bytes32", "bytes32", "bytes32"], setup))
+    assert CONFIG.setup_hash() == setup_hash
+    types = ["uint256", "address", "uint64", "bytes32", "uint64", "uint64", "address", "bytes32"]
+    chain_id = session_chain_id(31337, RELAYER, 7)
+    members = [CONFIG.terms_hash, CONFIG.session_id, CONFIG.opened_at, CONFIG.game, setup_hash]
+    expected = keccak256(encode(types, [31337, RELAYER, chain_id, *members]))
     assert CONFIG.hash(31337, RELAYER) == expected
     assert CONFIG.hash(1, RELAYER) != expected
 
@@ -95,9 +98,14 @@ def test_static_structs_are_their_members_words() -> None:
     assert len(TERMS.encode()) == 10 * 32
     assert TERMS.encode()[-1] == 1
     assert len(CONFIG.encode()) == 9 * 32
-    assert len(CLAIM.encode()) == 11 * 32
     assert TERMS.hash() == keccak256(TERMS.encode())
-    assert CLAIM.leaf() == keccak256(keccak256(CLAIM.encode()))
+    chain = [CLAIM.seed, CLAIM.last_number, CLAIM.last_hash, CLAIM.block_hashes_root]
+    chain_hash = keccak256(encode(["bytes32", "uint64", "bytes32", "bytes32"], chain))
+    assert CLAIM.chain_hash() == chain_hash
+    types = ["bytes32", "bytes32", "bytes32", "uint64", "uint64", "uint64", "bytes32"]
+    numbers = [CLAIM.first_number, CLAIM.last_timestamp, CLAIM.inbox_count]
+    leaf = encode(types, [CLAIM.config_hash, CLAIM.result_hash, CLAIM.inbox_hash, *numbers, chain_hash])
+    assert CLAIM.leaf() == keccak256(keccak256(leaf))
     assert block_hash_leaf(b"\x05" * 32) == keccak256(keccak256(encode(["bytes32"], [b"\x05" * 32])))
 
 

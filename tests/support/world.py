@@ -209,6 +209,13 @@ class World:
         }
         return Terms(**values)
 
+    def register_terms(self, terms: Terms, template_id: bytes) -> None:
+        """Once for each template, as a game's deployment does."""
+        known = self.view(self.zk_relayer, "termsRegistered(bytes32,bytes32)", ["bool"], template_id, terms.hash())
+        if not known:
+            data = call_data(f"registerTerms(bytes32,{TERMS_ABI})", template_id, terms.as_abi_tuple())
+            self.send(self.zk_relayer, data)
+
     def open_session(
         self,
         *,
@@ -221,13 +228,15 @@ class World:
     ) -> int:
         """Opens a session through the lobby and mines the block that its seed comes from; returns its id."""
         terms = terms or self.terms()
+        template_id = template_id or self.template.template_id
+        self.register_terms(terms, template_id)
         data = call_data(
-            f"open(bytes32,address[],bytes,uint64,{TERMS_ABI})",
-            template_id or self.template.template_id,
+            "open(bytes32,bytes32,address[],bytes,uint64)",
+            template_id,
+            terms.hash(),
             [raw_address(player) for player in (players or PLAYERS[:2])],
             encode(["uint256"], [target]),
             max(self.now(), int(time.time())) + duration,
-            terms.as_abi_tuple(),
         )
         self.send(self.lobby, data)
         self.anvil.mine(mine)

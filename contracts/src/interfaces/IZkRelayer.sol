@@ -5,6 +5,7 @@ import {IBondAccounts} from "./IBondAccounts.sol";
 import {
     Anchor,
     ClaimHeader,
+    ClaimedChain,
     DataMode,
     SessionConfig,
     SessionStatus,
@@ -15,15 +16,16 @@ import {
 /// @title Sessions' registry on L1: opening, inbox, claims, settlement, abort. docs/protocol.md is its specification.
 interface IZkRelayer is IBondAccounts {
     event TemplateRegistered(bytes32 indexed templateId, bytes32 stateRoot, bytes32 dataHash, string uri);
-    /// @dev The configuration's other members are the log's block and its timestamp, and hashes of what is here.
+    event TermsRegistered(bytes32 indexed templateId, bytes32 indexed termsHash, Terms terms);
+    /// @dev The configuration's other members are the log's block and its timestamp, and hashes of what is here. The terms are in TermsRegistered.
     event SessionOpened(
         uint64 indexed sessionId,
         address indexed game,
         bytes32 indexed templateId,
         uint64 deadline,
+        bytes32 termsHash,
         address[] players,
-        bytes initData,
-        Terms terms
+        bytes initData
     );
     event MessageEnqueued(
         uint64 indexed sessionId,
@@ -57,6 +59,7 @@ interface IZkRelayer is IBondAccounts {
     event CallbackDelivered(uint64 indexed sessionId);
 
     error UnknownTemplate(bytes32 templateId);
+    error UnknownTerms(bytes32 templateId, bytes32 termsHash);
     error WrongPlayers();
     error InitDataTooLarge(uint256 length);
     error WrongDeadline(uint64 deadline);
@@ -82,6 +85,7 @@ interface IZkRelayer is IBondAccounts {
     error SessionHeld(uint64 sessionId);
     error WrongLeaf(uint64 claimId, uint32 index);
     error TooFewSettled(uint256 settled, uint256 least);
+    error WrongChain(uint64 sessionId);
     error NotAnchored(uint64 sessionId, uint64 firstNumber);
     error WrongTimestamp(uint64 sessionId, uint64 timestamp);
     error WrongInboxCount(uint64 sessionId, uint64 claimed, uint256 enqueued);
@@ -94,14 +98,18 @@ interface IZkRelayer is IBondAccounts {
 
     function registerTemplate(bytes32 stateRoot, bytes32 dataHash, string calldata uri) external returns (bytes32 templateId);
 
+    /// @notice Makes it possible to open sessions of a template with these terms. Anyone, once for all sessions: so their openings needn't carry the terms.
+    function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash);
+
     /// @notice Opens a session for the calling game contract.
+    /// @param termsHash Of terms that are registered with the template.
     /// @param deadline Seconds since 1970; from this session timestamp on anyone may stop the game.
     function openSession(
         bytes32 templateId,
+        bytes32 termsHash,
         address[] calldata players,
         bytes calldata initData,
-        uint64 deadline,
-        Terms calldata terms
+        uint64 deadline
     ) external returns (uint64 sessionId);
 
     /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay: no block takes it whose parent's timestamp is later.
@@ -146,6 +154,7 @@ interface IZkRelayer is IBondAccounts {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external;
 
@@ -156,6 +165,7 @@ interface IZkRelayer is IBondAccounts {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external;
 
@@ -203,6 +213,7 @@ interface IZkRelayer is IBondAccounts {
         bytes32 resultHash,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external;
 
@@ -254,4 +265,5 @@ interface IZkRelayer is IBondAccounts {
     function checkpointConfirmed(uint64 sessionId, uint64 number, bytes32 blockHash) external view returns (bool);
     function configHash(SessionConfig calldata config) external view returns (bytes32);
     function templateExists(bytes32 templateId) external view returns (bool);
+    function termsRegistered(bytes32 templateId, bytes32 termsHash) external view returns (bool);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SessionClaim, SessionConfig, Settlement, Terms} from "../../src/interfaces/Types.sol";
+import {ClaimedChain, SessionClaim, SessionConfig, Settlement, Terms} from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
 import {SessionHash} from "../../src/libraries/SessionHash.sol";
 
@@ -46,6 +46,10 @@ contract ProtocolHashes {
         bytes calldata data
     ) external pure returns (bytes32) {
         return SessionHash.message(chainId, index, from, to, gasLimit, dueAt, data);
+    }
+
+    function chain(ClaimedChain calldata value) external pure returns (bytes32) {
+        return SessionHash.chain(value);
     }
 
     function blockHashLeaf(bytes32 blockHash) external pure returns (bytes32) {

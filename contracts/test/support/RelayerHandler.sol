@@ -10,7 +10,6 @@ import {
     Terms
 } from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
-import {SessionHash} from "../../src/libraries/SessionHash.sol";
 import {HostileGame} from "./Games.sol";
 import {RelayerFixture} from "./RelayerFixture.sol";
 import {TestDisputeGame} from "./TestDisputeGame.sol";
@@ -129,7 +128,7 @@ contract RelayerHandler is RelayerFixture {
             if (which & 1 == 0) item.inboxCount = relayer.inboxCount(config.sessionId);
             else item.lastTimestamp = config.openedAt;
             _items[id][i] = item;
-            entry.leaves.push(SessionHash.leaf(leafOf(item, config.termsHash)));
+            entry.leaves.push(leafFor(config, item));
         }
         address claimant = actor(who);
         uint256 bond = BOND * count;
@@ -293,6 +292,7 @@ contract RelayerHandler is RelayerFixture {
                     keccak256(item.result),
                     uint32(index),
                     proofOf(entry.leaves, index),
+                    chainFor(item.sessionId),
                     Anchor(0, noProof())
                 )
             )

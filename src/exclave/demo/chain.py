@@ -14,6 +14,7 @@ from exclave.cli.l1 import encode_call, encode_creation, send
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.signers import LocalSigner
 from exclave.l1.values import L1Receipt
+from exclave.protocol import Terms
 
 FUNDS = 100 * 10**18
 MIN_CHALLENGE_WINDOW = 1
@@ -66,3 +67,7 @@ class DemoChain:
     async def register_template(self, deployer: LocalAccount, state_root: bytes, data_hash: bytes) -> None:
         data = encode_call(contracts.load("ZkRelayer"), "registerTemplate", state_root, data_hash, "")
         await self.send("register the template", deployer, self.zk_relayer, data)
+
+    async def register_terms(self, deployer: LocalAccount, template_id: bytes, terms: Terms) -> None:
+        data = encode_call(contracts.load("ZkRelayer"), "registerTerms", template_id, terms.as_abi_tuple())
+        await self.send("register the terms", deployer, self.zk_relayer, data)

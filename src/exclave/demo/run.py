@@ -69,6 +69,8 @@ class Demo:
             await chain.deploy_zk_relayer(deployer)
             template = describe_template(self.game.template())
             await chain.register_template(deployer, template.state_root, template.data_hash)
+            terms = _terms(operator)
+            await chain.register_terms(deployer, template.template_id, terms)
             await self.game.deploy(chain, deployer)
 
             self.phase("Starting the node")
@@ -89,7 +91,6 @@ class Demo:
             for index, players in enumerate(tables):
                 people |= {f"match {index + 1}, player {seat + 1}": player for seat, player in enumerate(players)}
             before = await _balances(client, people)
-            terms = _terms(operator)
             async with asyncio.TaskGroup() as group:
                 playing = [
                     group.create_task(

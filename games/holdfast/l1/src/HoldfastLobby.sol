@@ -138,10 +138,10 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
         game.status = MatchStatus.Playing;
         uint64 sessionId = relayer.openSession(
             settings.templateId,
+            keccak256(abi.encode(settings.terms)),
             game.players,
             abi.encode(settings.levelId, settings.turnSeconds, settings.turnLimit),
-            uint64(block.timestamp) + settings.duration,
-            settings.terms
+            uint64(block.timestamp) + settings.duration
         );
         game.sessionId = sessionId;
         matchOfSession[sessionId] = matchId;

@@ -15,7 +15,7 @@ abstract contract LobbyFixture is TestBase {
     uint96 internal constant STAKE = 1 ether;
     uint256 internal constant FIRST_KEY = 0xA11CE;
     bytes32 internal constant SESSION_RESULT_TYPEHASH =
-        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
 
     IZkRelayer internal relayer;
     HoldfastLobby internal lobby;
@@ -27,6 +27,7 @@ abstract contract LobbyFixture is TestBase {
         relayer = IZkRelayer(address(new ZkRelayer(60)));
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
         lobby = new HoldfastLobby(relayer);
+        relayer.registerTerms(templateId, settingsFor(2, 0).terms);
         for (uint256 i; i < 6; ++i) {
             vm.deal(player(i), 1000 ether);
         }
@@ -290,7 +291,7 @@ contract LobbyTest is LobbyFixture {
         uint256 matchId = create(settings);
         address joiner = player(1);
         vm.prank(joiner);
-        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongTerms.selector));
+        vm.expectPartialRevert(IZkRelayer.UnknownTerms.selector);
         lobby.joinMatch{value: STAKE}(matchId, settings);
         address creator = player(0);
         vm.prank(creator);
@@ -350,6 +351,7 @@ contract LobbyTest is LobbyFixture {
             termsHash: keccak256(abi.encode(settings.terms))
         });
         bytes memory result = ranked(backwards(2));
+        uint64 validUntil = uint64(START) + 1 hours;
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
@@ -363,7 +365,9 @@ contract LobbyTest is LobbyFixture {
             abi.encodePacked(
                 hex"1901",
                 domain,
-                keccak256(abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result)))
+                keccak256(
+                    abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result), validUntil)
+                )
             )
         );
         bytes[] memory signatures = new bytes[](2);
@@ -371,7 +375,7 @@ contract LobbyTest is LobbyFixture {
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(FIRST_KEY + i, digest);
             signatures[i] = abi.encodePacked(r, s, v);
         }
-        relayer.settleUnanimously(config, settings.terms, players, result, signatures);
+        relayer.settleUnanimously(config, settings.terms, players, result, validUntil, signatures);
         assertTrue(!relayer.callbackFailed(sessionId), "callback");
         assertEq(lobby.balanceOf(player(1)), 2 * uint256(STAKE), "prize");
     }
