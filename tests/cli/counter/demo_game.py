@@ -28,7 +28,7 @@ class CounterDemo:
         self._template = build_game_template()
         self._lobby = b""
         self._template_id = b""
-        self._terms: Terms | None = None
+        self._terms_hash = b""
         self._opening = asyncio.Lock()
 
     def template(self) -> bytes:
@@ -38,18 +38,19 @@ class CounterDemo:
         code = contracts.load("CounterLobby").bytecode + encode(["address"], ["0x" + l1.zk_relayer.hex()])
         receipt = await l1.send("deploy the lobby", deployer, None, code)
         assert receipt.contract_address is not None
-        self._lobby, self._template_id, self._terms = receipt.contract_address, template_id, terms
+        self._lobby, self._template_id, self._terms_hash = receipt.contract_address, template_id, terms.hash()
+        data = call_data(f"registerTerms(bytes32,{TERMS_ABI})", template_id, terms.as_abi_tuple())
+        await l1.send("register the terms", deployer, l1.zk_relayer, data)
         return {"CounterLobby": self._lobby}
 
     async def open_match(self, l1: DemoL1, number: int, players: Sequence[LocalAccount]) -> int:
-        assert self._terms is not None
         data = call_data(
-            f"open(bytes32,address[],bytes,uint64,{TERMS_ABI})",
+            "open(bytes32,bytes32,address[],bytes,uint64)",
             self._template_id,
+            self._terms_hash,
             [raw_address(player) for player in players],
             encode(["uint256"], [TARGET]),
             int(time.time()) + 3600,
-            self._terms.as_abi_tuple(),
         )
         async with self._opening:
             await l1.send("open a match", players[0], self._lobby, data)
@@ -61,7 +62,9 @@ class CounterDemo:
 
             async def request(method: str, *params: str) -> Any:
                 body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-                return (await client.post(url, json=body)).json()["result"]
+                answer = (await client.post(url, json=body)).json()
+                assert "result" in answer, answer
+                return answer["result"]
 
             for move in range(TARGET):
                 nonce, seat = divmod(move, len(match.players))

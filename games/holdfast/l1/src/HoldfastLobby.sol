@@ -37,6 +37,7 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     /// @inheritdoc IHoldfastLobby
     bytes32 public immutable templateId;
 
+    bytes32 private immutable _termsHash;
     Terms private _terms;
     /// @inheritdoc IHoldfastLobby
     uint256 public matchCount;
@@ -52,6 +53,7 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
         if (terms_.callbackGas < MIN_CALLBACK_GAS) revert WrongTerms();
         relayer = relayer_;
         templateId = templateId_;
+        _termsHash = relayer_.registerTerms(templateId_, terms_);
         _terms = terms_;
     }
 
@@ -158,10 +160,10 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
         game.status = MatchStatus.Playing;
         uint64 sessionId = relayer.openSession(
             templateId,
+            _termsHash,
             game.players,
             abi.encode(settings.levelId, settings.turnSeconds, settings.turnLimit),
-            uint64(block.timestamp) + settings.duration,
-            _terms
+            uint64(block.timestamp) + settings.duration
         );
         game.sessionId = sessionId;
         matchOfSession[sessionId] = matchId;

@@ -25,6 +25,7 @@ contract LobbyClaimTest is RelayerFixture {
         vm.roll(100);
         relayer = IZkRelayer(address(new ZkRelayer(MIN_WINDOW)));
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
+        operator = vm.addr(OPERATOR_KEY);
         vm.deal(operator, 1000 ether);
         Terms memory terms = defaultTerms();
         terms.callbackGas = LEAST_GAS;
@@ -74,7 +75,7 @@ contract LobbyClaimTest is RelayerFixture {
         passWindow();
         Settlement[] memory items = new Settlement[](1);
         items[0] = item;
-        meddler.withdrawAnd(abi.encodeCall(IZkRelayer.settleAll, (claimId, header, items)));
+        meddler.withdrawAnd(abi.encodeCall(IZkRelayer.settleAll, (claimId, header, items, 1)));
         assertTrue(meddler.settled(), "settled within the withdrawal");
         assertTrue(!relayer.callbackFailed(config.sessionId), "callback");
         (MatchStatus status,,,,) = _lobby.matchOf(_lobby.matchOfSession(config.sessionId));

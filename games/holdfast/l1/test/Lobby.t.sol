@@ -15,7 +15,7 @@ abstract contract LobbyFixture is TestBase {
     uint96 internal constant STAKE = 1 ether;
     uint256 internal constant FIRST_KEY = 0xA11CE;
     bytes32 internal constant SESSION_RESULT_TYPEHASH =
-        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
 
     IZkRelayer internal relayer;
     HoldfastLobby internal lobby;
@@ -323,15 +323,23 @@ contract LobbyTest is LobbyFixture {
         new HoldfastLobby(relayer, templateId, terms);
     }
 
-    function testTermsThatTheRelayerRefusesTrapNobody() public {
-        MatchSettings memory settings = settingsFor(2, STAKE);
+    function testALobbyWithTermsThatTheRelayerRefusesIsNotMade() public {
         Terms memory terms = lobbyTerms();
         terms.abortDelay = 0;
-        lobby = new HoldfastLobby(relayer, templateId, terms);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongTerms.selector));
+        new HoldfastLobby(relayer, templateId, terms);
+    }
+
+    /// @dev A deadline too far away for the relayer.
+    function testAMatchThatTheRelayerRefusesTrapsNobody() public {
+        MatchSettings memory settings = settingsFor(2, STAKE);
+        settings.duration = 31 days;
         uint256 matchId = create(settings);
         address joiner = player(1);
         vm.prank(joiner);
-        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongTerms.selector));
+        vm.expectRevert(
+            abi.encodeWithSelector(IZkRelayer.WrongDeadline.selector, uint64(START) + settings.duration)
+        );
         lobby.joinMatch{value: STAKE}(matchId, settings);
         address creator = player(0);
         vm.prank(creator);
@@ -379,6 +387,7 @@ contract LobbyTest is LobbyFixture {
         SessionConfig memory config = configOf(sessionId, 2);
         address[] memory players = playersOf(2);
         bytes memory result = ranked(backwards(2));
+        uint64 validUntil = uint64(START) + 1 hours;
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
@@ -392,7 +401,9 @@ contract LobbyTest is LobbyFixture {
             abi.encodePacked(
                 hex"1901",
                 domain,
-                keccak256(abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result)))
+                keccak256(
+                    abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result), validUntil)
+                )
             )
         );
         bytes[] memory signatures = new bytes[](2);
@@ -400,7 +411,7 @@ contract LobbyTest is LobbyFixture {
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(FIRST_KEY + i, digest);
             signatures[i] = abi.encodePacked(r, s, v);
         }
-        relayer.settleUnanimously(config, lobbyTerms(), players, result, signatures);
+        relayer.settleUnanimously(config, lobbyTerms(), players, result, validUntil, signatures);
         assertTrue(!relayer.callbackFailed(sessionId), "callback");
         assertEq(lobby.balanceOf(player(1)), 2 * uint256(STAKE), "prize");
     }
