@@ -11,8 +11,8 @@ import {IZkRelayer} from "./interfaces/IZkRelayer.sol";
 import {
     Anchor,
     ClaimHeader,
+    ClaimedChain,
     DataMode,
-    SessionClaim,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -28,7 +28,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     struct InboxEntry {
         bytes32 inboxHash; // after this message
-        uint64 enqueuedAt; // L1 timestamp
+        uint64 dueAt; // session timestamp
     }
 
     struct ClaimRecord {
@@ -39,22 +39,17 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 headerHash;
     }
 
-    enum LeafState {
-        Live,
-        Held,
-        Killed
-    }
-
     /// @dev Written only when a leaf is disputed.
     struct LeafRecord {
-        LeafState state;
-        uint64 sessionId;
+        uint32 disputes; // open
+        bool killed; // a dispute was won against it
+        uint64 sessionId; // once it is bound
     }
 
-    /// @dev A session's disputes, over all claims of it.
+    /// @dev The disputes about leaves that are bound to a session, over all claims of it.
     struct SessionHold {
-        uint64 leaves; // held now
-        uint64 releasedAt; // when a dispute last ended in a claim's favour
+        uint64 leaves; // in dispute now
+        uint64 releasedAt; // when one of them last came out of its disputes
     }
 
     /// @dev A callback to be made again.
@@ -85,11 +80,16 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @notice So long after `deadline + abortDelay`, no dispute prevents an abort any more.
     uint32 public constant MAX_DISPUTE_TIME = 30 days;
 
-    bytes32 public constant SESSION_RESULT_TYPEHASH = keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+    bytes32 public constant CLAIM_TYPEHASH =
+        keccak256("Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)");
+    bytes32 public constant SESSION_RESULT_TYPEHASH =
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
 
     /// @dev Optimism's alias: an L1 contract can't pass for a session contract of the same address.
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
     uint224 private constant ABORTED_MARK = 1;
+    /// @dev More than a session's new word and its log take, before its callback.
+    uint256 private constant DECISION_GAS = 10_000;
 
     /// @inheritdoc IZkRelayer
     uint32 public immutable minChallengeWindow;
@@ -105,6 +105,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     /// @inheritdoc IZkRelayer
     mapping(bytes32 templateId => bool) public templateExists;
+    /// @inheritdoc IZkRelayer
+    mapping(bytes32 templateId => mapping(bytes32 termsHash => bool)) public termsRegistered;
     mapping(uint64 sessionId => bytes32 word) private _sessions;
     mapping(uint64 sessionId => InboxEntry[]) private _inboxes;
     mapping(uint64 claimId => ClaimRecord) private _claims;
@@ -132,31 +134,36 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     }
 
     /// @inheritdoc IZkRelayer
+    function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash) {
+        if (!templateExists[templateId]) revert UnknownTemplate(templateId);
+        _checkTerms(terms);
+        termsHash = SessionHash.terms(terms);
+        termsRegistered[templateId][termsHash] = true;
+        emit TermsRegistered(templateId, termsHash, terms);
+    }
+
+    /// @inheritdoc IZkRelayer
     function openSession(
         bytes32 templateId,
+        bytes32 termsHash,
         address[] calldata players,
         bytes calldata initData,
-        uint64 deadline,
-        Terms calldata terms
+        uint64 deadline
     ) external returns (uint64 sessionId) {
-        if (!templateExists[templateId]) revert UnknownTemplate(templateId);
+        if (!termsRegistered[templateId][termsHash]) revert UnknownTerms(templateId, termsHash);
         _checkPlayers(players);
-        _checkTerms(terms);
         if (initData.length > MAX_INIT_DATA) revert InitDataTooLarge(initData.length);
         if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
 
         sessionId = ++lastSessionId;
-        bytes32 hash = SessionHash.newConfig(
-            chainIdBase + sessionId,
-            sessionId,
-            deadline,
-            templateId,
-            SessionHash.players(players),
-            keccak256(initData),
-            SessionHash.terms(terms)
+        bytes32 setupHash = SessionHash.setup(
+            uint64(block.number), deadline, templateId, SessionHash.players(players), keccak256(initData)
+        );
+        bytes32 hash = SessionHash.config(
+            chainIdBase + sessionId, termsHash, sessionId, uint64(block.timestamp), msg.sender, setupHash
         );
         _sessions[sessionId] = SessionHash.word(hash, SessionStatus.Open);
-        emit SessionOpened(sessionId, msg.sender, templateId, deadline, players, initData, terms);
+        emit SessionOpened(sessionId, msg.sender, templateId, deadline, termsHash, players, initData);
     }
 
     // ---- inbox
@@ -164,6 +171,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @inheritdoc IZkRelayer
     function forceTransaction(
         SessionConfig calldata config,
+        Terms calldata terms,
         address[] calldata players,
         address to,
         uint64 gasLimit,
@@ -174,38 +182,50 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (block.timestamp >= config.deadline) revert AfterDeadline(config.deadline);
         if (gasLimit < MIN_MESSAGE_GAS || gasLimit > MAX_MESSAGE_GAS) revert WrongMessageGas(gasLimit);
         if (data.length > MAX_MESSAGE_DATA) revert MessageTooLarge(data.length);
+        if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
         _checkParticipant(config, players);
 
         InboxEntry[] storage inbox = _inboxes[sessionId];
         index = uint64(inbox.length);
         address from = _sessionSender();
         bytes32 previous = index == 0 ? bytes32(0) : inbox[index - 1].inboxHash;
-        bytes32 message = SessionHash.message(chainIdBase + sessionId, index, from, to, gasLimit, data);
+        // INVARIANT I4: part of the message, so that every block, not the last one alone, is held to it.
+        uint64 dueAt = uint64(block.timestamp) + terms.inclusionDelay;
+        bytes32 message = SessionHash.message(chainIdBase + sessionId, index, from, to, gasLimit, dueAt, data);
         bytes32 accumulated = keccak256(abi.encode(previous, message));
-        inbox.push(InboxEntry(accumulated, uint64(block.timestamp)));
+        inbox.push(InboxEntry(accumulated, dueAt));
         if (index == 0) _sessions[sessionId] = word.withMessages();
-        emit MessageEnqueued(sessionId, index, from, to, gasLimit, data, accumulated);
+        emit MessageEnqueued(sessionId, index, from, to, gasLimit, dueAt, data, accumulated);
     }
 
     // ---- claims
 
     /// @inheritdoc IZkRelayer
-    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
-        external
-        payable
-        returns (uint64 claimId)
-    {
+    function claim(
+        bytes32 root,
+        uint32 count,
+        Terms calldata terms,
+        bytes32 dataHash,
+        bytes calldata data,
+        bytes calldata operatorSignature
+    ) external payable returns (uint64 claimId) {
         if (count == 0 || count > MAX_CLAIM_COUNT) revert WrongCount(count);
+        bytes32 termsHash = SessionHash.terms(terms);
+        // INVARIANT I1: what nobody can dispute is taken from nobody but the operator.
+        if (terms.disputeGame == address(0) && msg.sender != terms.operator) {
+            bytes32 digest =
+                _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, msg.sender, root, count, termsHash)));
+            if (!_signed(terms.operator, digest, operatorSignature)) revert NotOperator(msg.sender);
+        }
         if (msg.value > 0) _deposit(msg.sender);
         _lock(msg.sender, uint256(terms.claimBond) * count);
 
         ClaimHeader memory header = ClaimHeader({
             root: root,
-            termsHash: SessionHash.terms(terms),
+            termsHash: termsHash,
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,
-            inclusionDelay: terms.inclusionDelay,
             callbackGas: terms.callbackGas,
             count: count,
             claimedAt: uint64(block.timestamp)
@@ -253,7 +273,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (item.firstNumber != 0) revert NotAnchored(item.sessionId, item.firstNumber);
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
-        _settle(claimId, header.callbackGas, item, resultHash, word);
+        _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
     /// @inheritdoc IZkRelayer
@@ -263,12 +283,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external {
         _checkedLeaf(claimId, header, item, 0, index, proof);
-        _checkAnchor(item, anchor);
-        _checkpoints[SessionHash.checkpoint(item.sessionId, item.lastNumber, item.lastHash)] = true;
-        emit CheckpointConfirmed(item.sessionId, claimId, item.lastNumber, item.lastHash);
+        _checkAnchor(item, chain, anchor);
+        _checkpoints[SessionHash.checkpoint(item.sessionId, chain.lastNumber, chain.lastHash)] = true;
+        emit CheckpointConfirmed(item.sessionId, claimId, chain.lastNumber, chain.lastHash);
     }
 
     /// @inheritdoc IZkRelayer
@@ -278,16 +299,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external {
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
-        _checkAnchor(item, anchor);
-        _settle(claimId, header.callbackGas, item, resultHash, word);
+        _checkAnchor(item, chain, anchor);
+        _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
     /// @inheritdoc IZkRelayer
-    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external {
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items, uint256 least)
+        external
+    {
         ClaimRecord storage record = _checkedClaim(claimId, header);
         _checkWindowOver(claimId, header);
         if (items.length != header.count) revert WrongCount(items.length);
@@ -300,22 +324,29 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, keccak256(item.result));
             leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
-            if (live && item.firstNumber == 0 && !(disputed && _leaves[claimId][uint32(i)].state != LeafState.Live)) {
+            if (item.firstNumber == 0 && live && !(disputed && _isDisputed(claimId, uint32(i)))) {
                 words[i] = word;
             }
             _resetMemory(free);
         }
         if (MerkleTree.rootInPlace(leaves) != header.root) revert WrongLeaf(claimId, 0);
         uint32 callbackGas = header.callbackGas;
+        uint256 settled;
         for (uint256 i; i < items.length; ++i) {
             bytes32 word = words[i];
             if (word == 0) continue;
             Settlement calldata item = items[i];
             // A callback may have decided a later session of the list, and the list may name one twice.
             if (_sessions[item.sessionId] != word) continue;
-            _settle(claimId, callbackGas, item, keccak256(item.result), word);
+            bytes32 resultHash = keccak256(item.result);
+            bytes memory callback = _callbackOf(item);
+            // INVARIANT I2: games that burn all their gas keep what they leave too little for from this transaction only.
+            if (!IsolatedCall.fits(callbackGas + DECISION_GAS)) break;
+            _settle(claimId, callbackGas, item, resultHash, word, callback);
+            ++settled;
             _resetMemory(free);
         }
+        if (settled < least) revert TooFewSettled(settled, least);
     }
 
     /// @inheritdoc IZkRelayer
@@ -324,16 +355,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Terms calldata terms,
         address[] calldata players,
         bytes calldata result,
+        uint64 validUntil,
         bytes[] calldata signatures
     ) external {
+        if (block.timestamp > validUntil) revert SignaturesExpired(validUntil);
         bytes32 word = _openWord(config);
         if (SessionHash.terms(terms) != config.termsHash) revert WrongTerms();
         if (SessionHash.players(players) != config.playersHash || signatures.length != players.length) {
             revert WrongPlayers();
         }
         bytes32 resultHash = keccak256(result);
-        bytes32 digest =
-            _hashTypedDataV4(keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash)));
+        bytes32 digest = _hashTypedDataV4(
+            keccak256(abi.encode(SESSION_RESULT_TYPEHASH, _configHash(config), resultHash, validUntil))
+        );
         for (uint256 i; i < players.length; ++i) {
             if (!_signed(players[i], digest, signatures[i])) revert WrongSignature(players[i]);
         }
@@ -357,7 +391,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         if (block.timestamp < from) revert BeforeAbort(config.sessionId, from);
         // INVARIANT I3: after the longest dispute, nothing keeps the stakes from their owners, whatever the dispute contract does.
         if (block.timestamp < from + MAX_DISPUTE_TIME) {
-            // INVARIANT I1: a result in dispute is not lost to an abort, nor one whose dispute was just won.
+            // INVARIANT I1: a result in dispute is not lost to an abort, nor one that just came out of its disputes.
             SessionHold memory hold = _holds[config.sessionId];
             if (hold.leaves != 0) revert SessionHeld(config.sessionId);
             from = uint256(hold.releasedAt) + SETTLE_TIME;
@@ -395,37 +429,53 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     // ---- the seam of disputes
 
     /// @inheritdoc IZkRelayer
-    function holdLeaf(
-        uint64 claimId,
-        ClaimHeader calldata header,
-        SessionConfig calldata config,
-        SessionClaim calldata leaf,
-        uint32 index,
-        bytes32[] calldata proof
-    ) external {
+    function holdLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external {
         ClaimRecord storage record = _checkedClaimOfDispute(claimId, header);
         uint256 end = _windowEnd(header);
         if (block.timestamp > end) revert WindowOver(claimId, end);
-        if (MerkleTree.rootFromProof(SessionHash.leaf(leaf), index, header.count, proof) != header.root) {
-            revert WrongLeaf(claimId, index);
-        }
-        // INVARIANT I3: only the dispute contract of the session's own terms can keep it from an abort.
-        uint64 sessionId = leaf.sessionId;
-        _checkedWord(config);
-        if (config.termsHash != header.termsHash) revert WrongTerms();
-        if (config.sessionId != sessionId || leaf.configHash != _configHash(config)) revert WrongConfig(sessionId);
-        _checkLeafLive(claimId, index);
-        _leaves[claimId][index] = LeafRecord(LeafState.Held, sessionId);
+        if (index >= header.count) revert WrongLeaf(claimId, index);
+        LeafRecord storage leaf = _leaves[claimId][index];
+        if (leaf.killed) revert LeafNotLive(claimId, index);
+        if (++leaf.disputes != 1) return;
         ++record.held;
-        ++_holds[sessionId].leaves;
-        emit LeafHeld(claimId, index, sessionId);
+        if (leaf.sessionId != 0) ++_holds[leaf.sessionId].leaves;
+        emit LeafHeld(claimId, index);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function bindLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        bytes32 resultHash,
+        uint32 index,
+        bytes32[] calldata proof,
+        ClaimedChain calldata chain,
+        Anchor calldata anchor
+    ) external {
+        _checkedClaim(claimId, header);
+        // INVARIANT I3: of the session's own terms, and one that can settle: no other leaf keeps the session from an abort.
+        _provenLeaf(claimId, header, item, resultHash, index, proof);
+        _checkAnchor(item, chain, anchor);
+        LeafRecord storage leaf = _leaves[claimId][index];
+        if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
+        if (leaf.sessionId != 0) return;
+        leaf.sessionId = item.sessionId;
+        ++_holds[item.sessionId].leaves;
+        emit LeafBound(claimId, index, item.sessionId);
     }
 
     /// @inheritdoc IZkRelayer
     function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external {
-        (, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Live);
-        _holds[sessionId].releasedAt = uint64(block.timestamp);
-        emit LeafReleased(claimId, index, sessionId);
+        (ClaimRecord storage record, LeafRecord storage leaf) = _heldLeaf(claimId, header, index);
+        if (--leaf.disputes != 0) return;
+        --record.held;
+        if (leaf.sessionId != 0) {
+            SessionHold storage hold = _holds[leaf.sessionId];
+            --hold.leaves;
+            hold.releasedAt = uint64(block.timestamp);
+        }
+        emit LeafReleased(claimId, index);
     }
 
     /// @inheritdoc IZkRelayer
@@ -436,10 +486,13 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         address[] calldata recipients,
         uint256[] calldata shares
     ) external {
-        (ClaimRecord storage record, uint64 sessionId) = _endHold(claimId, header, index, LeafState.Killed);
+        (ClaimRecord storage record, LeafRecord storage leaf) = _heldLeaf(claimId, header, index);
+        (leaf.disputes, leaf.killed) = (0, true);
+        --record.held;
         ++record.killed;
+        if (leaf.sessionId != 0) --_holds[leaf.sessionId].leaves;
         _slash(record.claimant, header.claimBond, recipients, shares);
-        emit LeafKilled(claimId, index, sessionId);
+        emit LeafKilled(claimId, index);
     }
 
     // ---- views
@@ -467,6 +520,16 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     {
         ClaimRecord storage record = _claims[claimId];
         return (record.claimant, record.held, record.killed, record.released, record.headerHash);
+    }
+
+    /// @inheritdoc IZkRelayer
+    function leafRecord(uint64 claimId, uint32 index)
+        external
+        view
+        returns (uint32 disputes, bool killed, uint64 sessionId)
+    {
+        LeafRecord storage leaf = _leaves[claimId][index];
+        return (leaf.disputes, leaf.killed, leaf.sessionId);
     }
 
     /// @inheritdoc IZkRelayer
@@ -522,18 +585,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         revert NotParticipant(msg.sender);
     }
 
-    /// @dev A signature of the player's key, whatever code it has delegated to (EIP-7702), or one that its code accepts (EIP-1271).
-    function _signed(address player, bytes32 digest, bytes calldata signature) private view returns (bool) {
+    /// @dev A signature of the account's key, whatever code it has delegated to (EIP-7702), or one that its code accepts (EIP-1271).
+    function _signed(address account, bytes32 digest, bytes calldata signature) private view returns (bool) {
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecoverCalldata(digest, signature);
-        if (problem == ECDSA.RecoverError.NoError && signer == player) return true;
-        return SignatureChecker.isValidERC1271SignatureNowCalldata(player, digest, signature);
+        if (problem == ECDSA.RecoverError.NoError && signer == account) return true;
+        return SignatureChecker.isValidERC1271SignatureNowCalldata(account, digest, signature);
     }
 
-    /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias.
+    /// @dev Who the L1 caller is in the session: itself if a key signs for it (EIP-7702 delegations included), else its alias. A contract that is being
+    /// constructed has no code yet, but hasn't sent the transaction either.
     function _sessionSender() private view returns (address) {
         bytes memory code = msg.sender.code;
         bool delegated = code.length == 23 && bytes3(code) == 0xef0100;
-        if (code.length == 0 || delegated) return msg.sender;
+        if (delegated || (code.length == 0 && msg.sender == tx.origin)) return msg.sender;
         unchecked {
             return address(uint160(msg.sender) + ALIAS_OFFSET);
         }
@@ -594,8 +658,20 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         return uint256(header.claimedAt) + header.challengeWindow;
     }
 
-    function _checkLeafLive(uint64 claimId, uint32 index) private view {
-        if (_leaves[claimId][index].state != LeafState.Live) revert LeafNotLive(claimId, index);
+    /// @dev In dispute, or killed by one.
+    function _isDisputed(uint64 claimId, uint32 index) private view returns (bool) {
+        LeafRecord storage leaf = _leaves[claimId][index];
+        return leaf.disputes != 0 || leaf.killed;
+    }
+
+    function _heldLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index)
+        private
+        view
+        returns (ClaimRecord storage record, LeafRecord storage leaf)
+    {
+        record = _checkedClaimOfDispute(claimId, header);
+        leaf = _leaves[claimId][index];
+        if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
     }
 
     function _inboxHash(uint64 sessionId, uint64 count) private view returns (bytes32) {
@@ -615,28 +691,42 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     ) private view returns (bytes32) {
         ClaimRecord storage record = _checkedClaim(claimId, header);
         _checkWindowOver(claimId, header);
+        if (record.held | record.killed != 0 && _isDisputed(claimId, index)) revert LeafNotLive(claimId, index);
+        return _provenLeaf(claimId, header, item, resultHash, index, proof);
+    }
+
+    /// @dev A leaf of the claim, of a session that is open. Returns the session's word.
+    function _provenLeaf(
+        uint64 claimId,
+        ClaimHeader calldata header,
+        Settlement calldata item,
+        bytes32 resultHash,
+        uint32 index,
+        bytes32[] calldata proof
+    ) private view returns (bytes32) {
         (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, resultHash);
         if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
-        if (record.held | record.killed != 0) _checkLeafLive(claimId, index);
         if (!live) revert NotOpen(item.sessionId, word.statusOf());
         return word;
     }
 
     /// @dev INVARIANT I1: a range that doesn't start at block 0 starts at the last block of a checkpoint that passed its own review.
-    function _checkAnchor(Settlement calldata item, Anchor calldata anchor) private view {
+    function _checkAnchor(Settlement calldata item, ClaimedChain calldata chain, Anchor calldata anchor) private view {
+        if (SessionHash.chain(chain) != item.chainHash) revert WrongChain(item.sessionId);
         if (item.firstNumber == 0) return;
         if (
-            item.lastNumber < item.firstNumber
+            chain.lastNumber < item.firstNumber
                 || !_checkpoints[SessionHash.checkpoint(item.sessionId, item.firstNumber, anchor.blockHash)]
         ) revert NotAnchored(item.sessionId, item.firstNumber);
-        uint256 blocks = uint256(item.lastNumber - item.firstNumber) + 1;
+        uint256 blocks = uint256(chain.lastNumber - item.firstNumber) + 1;
         bytes32 leaf = SessionHash.blockHashLeaf(anchor.blockHash);
-        if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != item.blockHashesRoot) {
+        if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != chain.blockHashesRoot) {
             revert NotAnchored(item.sessionId, item.firstNumber);
         }
     }
 
     /// @dev Everything that L1 itself knows about a claimed session. Returns the leaf, the session's word, and whether it is still open.
+    /// INVARIANT I1: what is settled was open to challenge, which a leaf with bits beyond its types isn't: its numbers are read here, firstNumber by the callers.
     function _checkItem(ClaimHeader calldata header, Settlement calldata item, bytes32 resultHash)
         private
         view
@@ -647,25 +737,22 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         word = _sessions[sessionId];
         if (word.statusOf() == SessionStatus.None || !word.isConfig(hash)) revert WrongConfig(sessionId);
         live = word.statusOf() == SessionStatus.Open;
-        if (item.lastTimestamp < item.openedAt || item.lastTimestamp > header.claimedAt) {
-            revert WrongTimestamp(sessionId, item.lastTimestamp);
+        uint64 lastTimestamp = item.lastTimestamp;
+        if (lastTimestamp < item.openedAt || lastTimestamp > header.claimedAt) {
+            revert WrongTimestamp(sessionId, lastTimestamp);
         }
-        leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(header, item, word));
+        leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(item, word));
     }
 
     /// @dev INVARIANT I4: a message that was due before the session's last block is in it, or the claim can't settle.
-    function _checkedInbox(ClaimHeader calldata header, Settlement calldata item, bytes32 word)
-        private
-        view
-        returns (bytes32)
-    {
+    function _checkedInbox(Settlement calldata item, bytes32 word) private view returns (bytes32) {
         uint64 count = item.inboxCount;
         if (!word.hasMessages()) {
             if (count != 0) revert WrongInboxCount(item.sessionId, count, 0);
             return 0;
         }
         InboxEntry[] storage inbox = _inboxes[item.sessionId];
-        if (count < inbox.length && uint256(inbox[count].enqueuedAt) + header.inclusionDelay < item.lastTimestamp) {
+        if (count < inbox.length && inbox[count].dueAt < item.lastTimestamp) {
             revert MessageLeftOut(item.sessionId, count);
         }
         return _inboxHash(item.sessionId, count);
@@ -696,17 +783,16 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint32 callbackGas,
         Settlement calldata item,
         bytes32 resultHash,
-        bytes32 word
+        bytes32 word,
+        bytes memory callback
     ) private {
         _decide(item.sessionId, word, SessionStatus.Settled);
         emit SessionSettled(item.sessionId, claimId, resultHash);
-        _callGame(
-            item.sessionId,
-            item.game,
-            callbackGas,
-            abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result)),
-            _markOf(resultHash)
-        );
+        _callGame(item.sessionId, item.game, callbackGas, callback, _markOf(resultHash));
+    }
+
+    function _callbackOf(Settlement calldata item) private pure returns (bytes memory) {
+        return abi.encodeCall(IExclaveGame.onSessionSettled, (item.sessionId, item.result));
     }
 
     function _callGame(uint64 sessionId, address game, uint32 callbackGas, bytes memory data, uint224 mark) private {
@@ -718,18 +804,5 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     /// @dev 224 bits of a result's hash: a settled session's result can't be replaced by another at a retry.
     function _markOf(bytes32 resultHash) private pure returns (uint224) {
         return uint224(uint256(resultHash) >> 32);
-    }
-
-    function _endHold(uint64 claimId, ClaimHeader calldata header, uint32 index, LeafState state)
-        private
-        returns (ClaimRecord storage record, uint64 sessionId)
-    {
-        record = _checkedClaimOfDispute(claimId, header);
-        LeafRecord storage leaf = _leaves[claimId][index];
-        if (leaf.state != LeafState.Held) revert LeafNotHeld(claimId, index);
-        leaf.state = state;
-        sessionId = leaf.sessionId;
-        --record.held;
-        --_holds[sessionId].leaves;
     }
 }

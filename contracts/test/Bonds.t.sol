@@ -59,12 +59,12 @@ contract BondsTest is RelayerFixture {
         Terms memory terms = defaultTerms();
         vm.startPrank(operator);
         relayer.deposit{value: BOND}();
-        relayer.claim{value: BOND}(keccak256("root"), 2, terms, 0, "data");
+        relayer.claim{value: BOND}(keccak256("root"), 2, terms, 0, "data", "");
         assertEq(locked(operator), 2 * BOND, "both");
         vm.expectRevert(
             abi.encodeWithSelector(IBondAccounts.InsufficientDeposit.selector, operator, uint256(BOND) - 1, BOND)
         );
-        relayer.claim{value: BOND - 1}(keccak256("root"), 1, terms, 0, "data");
+        relayer.claim{value: BOND - 1}(keccak256("root"), 1, terms, 0, "data", "");
         vm.stopPrank();
         assertEq(address(relayer).balance, 2 * BOND, "a refused claim takes nothing");
     }
@@ -75,7 +75,7 @@ contract BondsTest is RelayerFixture {
         Terms memory terms = defaultTerms();
         vm.prank(alice);
         vm.expectRevert(abi.encodeWithSelector(IBondAccounts.InsufficientDeposit.selector, alice, 0, BOND));
-        relayer.claim(keccak256("root"), 1, terms, 0, "data");
+        relayer.claim(keccak256("root"), 1, terms, 0, "data", "");
     }
 
     function test_I3_a_bond_of_any_size_does_not_overflow() public {
@@ -87,7 +87,7 @@ contract BondsTest is RelayerFixture {
                 IBondAccounts.InsufficientDeposit.selector, operator, 0, uint256(type(uint96).max) * 4096
             )
         );
-        relayer.claim(keccak256("root"), 4096, terms, 0, "data");
+        relayer.claim(keccak256("root"), 4096, terms, 0, "data", "");
     }
 
     function test_I3_only_the_true_header_releases() public {
@@ -132,7 +132,7 @@ contract BondsTest is RelayerFixture {
         vm.deal(operator, 1 ether);
         vm.startPrank(operator);
         vm.expectRevert(IZkRelayer.NoBlob.selector);
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "", "");
         bytes32[] memory blobs = new bytes32[](2);
         (blobs[0], blobs[1]) = (bytes32(uint256(1) << 248 | 1), bytes32(uint256(1) << 248 | 2));
         vm.blobhashes(blobs);
@@ -145,7 +145,7 @@ contract BondsTest is RelayerFixture {
             keccak256(abi.encodePacked(blobs)),
             blobs
         );
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "", "");
         vm.stopPrank();
     }
 
@@ -153,7 +153,7 @@ contract BondsTest is RelayerFixture {
         Terms memory terms = defaultTerms();
         vm.startPrank(operator);
         vm.expectRevert(IZkRelayer.NoData.selector);
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("data"), "");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("data"), "", "");
         vm.expectEmit(true, true, true, true);
         emit IZkRelayer.ClaimPosted(
             1,
@@ -163,7 +163,7 @@ contract BondsTest is RelayerFixture {
             keccak256("data"),
             new bytes32[](0)
         );
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("ignored"), "data");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("ignored"), "data", "");
         vm.stopPrank();
     }
 
@@ -172,8 +172,8 @@ contract BondsTest is RelayerFixture {
         terms.dataMode = DataMode.OnDemand;
         vm.startPrank(operator);
         vm.expectRevert(IZkRelayer.NoData.selector);
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "data");
-        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("data"), "");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, 0, "data", "");
+        relayer.claim{value: BOND}(keccak256("root"), 1, terms, keccak256("data"), "", "");
         vm.stopPrank();
         assertEq(relayer.lastClaimId(), 1, "one claim");
     }
@@ -182,9 +182,9 @@ contract BondsTest is RelayerFixture {
         Terms memory terms = defaultTerms();
         vm.startPrank(operator);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongCount.selector, 0));
-        relayer.claim(keccak256("root"), 0, terms, 0, "data");
+        relayer.claim(keccak256("root"), 0, terms, 0, "data", "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongCount.selector, 4097));
-        relayer.claim(keccak256("root"), 4097, terms, 0, "data");
+        relayer.claim(keccak256("root"), 4097, terms, 0, "data", "");
         vm.stopPrank();
     }
 }

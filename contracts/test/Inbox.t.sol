@@ -3,9 +3,17 @@ pragma solidity ^0.8.30;
 
 import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {ClaimHeader, SessionConfig, SessionStatus, Settlement, Terms} from "../src/interfaces/Types.sol";
-import {SessionHash} from "../src/libraries/SessionHash.sol";
 import {QuietGame} from "./support/Games.sol";
 import {RelayerFixture} from "./support/RelayerFixture.sol";
+
+/// @dev Forces a message before it has code: what is called, its deployer tells.
+contract ForcingConstructor {
+    constructor() {
+        (address relayer, bytes memory call) = InboxTest(msg.sender).forced();
+        (bool success,) = relayer.call(call);
+        require(success);
+    }
+}
 
 contract InboxTest is RelayerFixture {
     address private constant TARGET = address(0x7a76e7);
@@ -14,6 +22,7 @@ contract InboxTest is RelayerFixture {
     SessionConfig private config;
     Terms private terms;
     address private game;
+    bytes private forcedCall;
 
     function setUp() public {
         setUpRelayer();
@@ -23,14 +32,20 @@ contract InboxTest is RelayerFixture {
     }
 
     function force(address sender, bytes memory data) private returns (uint64) {
-        vm.prank(sender);
-        return relayer.forceTransaction(config, twoPlayers(), TARGET, 100_000, data);
+        vm.prank(sender, sender);
+        return relayer.forceTransaction(config, terms, twoPlayers(), TARGET, 100_000, data);
     }
 
     function messageHash(uint64 index, address from, bytes memory data) private view returns (bytes32) {
         return keccak256(
             abi.encode(
-                relayer.chainIdBase() + config.sessionId, index, from, TARGET, uint64(100_000), keccak256(data)
+                relayer.chainIdBase() + config.sessionId,
+                index,
+                from,
+                TARGET,
+                uint64(100_000),
+                uint64(vm.getBlockTimestamp() + terms.inclusionDelay),
+                keccak256(data)
             )
         );
     }
@@ -48,6 +63,19 @@ contract InboxTest is RelayerFixture {
         relayer.inboxHash(config.sessionId, 3);
     }
 
+    /// @dev INVARIANT I4: the time by which the message must be in the session is the terms', and part of the message.
+    function test_I4_a_message_tells_when_it_is_due() public {
+        vm.warp(config.openedAt + 7);
+        uint64 dueAt = config.openedAt + 7 + terms.inclusionDelay;
+        bytes32 accumulated = keccak256(abi.encode(bytes32(0), messageHash(0, alice, "one")));
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.MessageEnqueued(config.sessionId, 0, alice, TARGET, 100_000, dueAt, "one", accumulated);
+        force(alice, "one");
+        terms.inclusionDelay += 1;
+        vm.expectRevert(IZkRelayer.WrongTerms.selector);
+        force(alice, "two");
+    }
+
     function test_a_contract_comes_as_its_alias() public {
         force(game, "");
         address alias_;
@@ -58,13 +86,36 @@ contract InboxTest is RelayerFixture {
         assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
     }
 
+    function forced() external view returns (address, bytes memory) {
+        return (address(relayer), forcedCall);
+    }
+
+    /// @dev A contract under construction has no code, and is none the less no key's account.
+    function test_a_contract_under_construction_comes_as_its_alias() public {
+        address[] memory players = new address[](1);
+        bytes32 initHash = keccak256(type(ForcingConstructor).creationCode);
+        players[0] = address(
+            uint160(uint256(keccak256(abi.encodePacked(hex"ff", address(this), bytes32(0), initHash))))
+        );
+        config = openFrom(game, terms, players);
+        forcedCall = abi.encodeCall(relayer.forceTransaction, (config, terms, players, TARGET, 100_000, ""));
+        new ForcingConstructor{salt: 0}();
+        address alias_;
+        unchecked {
+            alias_ = address(uint160(players[0]) + ALIAS);
+        }
+        bytes32 expected = keccak256(abi.encode(bytes32(0), messageHash(0, alias_, "")));
+        assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
+    }
+
     function test_an_alias_wraps_around() public {
         address[] memory players = new address[](1);
+        Terms memory own = terms;
         players[0] = address(type(uint160).max);
         config = openFrom(game, terms, players);
         vm.etch(players[0], hex"00");
         vm.prank(players[0]);
-        relayer.forceTransaction(config, players, TARGET, 100_000, "");
+        relayer.forceTransaction(config, own, players, TARGET, 100_000, "");
         bytes32 expected = keccak256(abi.encode(bytes32(0), messageHash(0, address(ALIAS - 1), "")));
         assertEq(relayer.inboxHash(config.sessionId, 1), expected, "aliased");
     }
@@ -80,10 +131,11 @@ contract InboxTest is RelayerFixture {
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.NotParticipant.selector, operator));
         force(operator, "");
         address[] memory others = twoPlayers();
+        Terms memory own = terms;
         others[0] = operator;
         vm.expectRevert(IZkRelayer.WrongPlayers.selector);
         vm.prank(operator);
-        relayer.forceTransaction(config, others, TARGET, 100_000, "");
+        relayer.forceTransaction(config, own, others, TARGET, 100_000, "");
     }
 
     function test_a_configuration_of_ones_own_is_refused() public {
@@ -94,15 +146,16 @@ contract InboxTest is RelayerFixture {
 
     function test_caps() public {
         address[] memory players = twoPlayers();
+        Terms memory own = terms;
         vm.startPrank(alice);
-        relayer.forceTransaction(config, players, TARGET, 21_000, "");
-        relayer.forceTransaction(config, players, TARGET, 10_000_000, new bytes(32_768));
+        relayer.forceTransaction(config, own, players, TARGET, 21_000, "");
+        relayer.forceTransaction(config, own, players, TARGET, 10_000_000, new bytes(32_768));
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 20_999));
-        relayer.forceTransaction(config, players, TARGET, 20_999, "");
+        relayer.forceTransaction(config, own, players, TARGET, 20_999, "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 10_000_001));
-        relayer.forceTransaction(config, players, TARGET, 10_000_001, "");
+        relayer.forceTransaction(config, own, players, TARGET, 10_000_001, "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.MessageTooLarge.selector, 32_769));
-        relayer.forceTransaction(config, players, TARGET, 21_000, new bytes(32_769));
+        relayer.forceTransaction(config, own, players, TARGET, 21_000, new bytes(32_769));
         vm.stopPrank();
     }
 
@@ -129,7 +182,7 @@ contract InboxTest is RelayerFixture {
         item = itemFor(config, "result");
         item.inboxCount = inboxCount;
         item.lastTimestamp = lastTimestamp;
-        (claimId, header) = post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
         passWindow();
     }
 
@@ -145,7 +198,7 @@ contract InboxTest is RelayerFixture {
         Settlement[] memory items = new Settlement[](1);
         items[0] = item;
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.MessageLeftOut.selector, config.sessionId, 0));
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
 
         // One second less, and it was not due yet when the session ended.
         (claimId, header, item) = claimWith(0, enqueuedAt + terms.inclusionDelay);
@@ -186,7 +239,7 @@ contract InboxTest is RelayerFixture {
         force(alice, "one");
         Settlement memory item = itemFor(config, "result");
         item.inboxCount = 1;
-        bytes32 leaf = SessionHash.leaf(leafOf(item, config.termsHash));
+        bytes32 leaf = leafFor(config, item);
         item.inboxCount = 0;
         (uint64 claimId, ClaimHeader memory header) = post(leaf, 1, terms);
         passWindow();

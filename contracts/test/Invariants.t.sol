@@ -24,7 +24,7 @@ contract InvariantsTest is TestBase {
     /// @dev The checks are not among what actors do.
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory selectors = new bytes4[](16);
+        bytes4[] memory selectors = new bytes4[](17);
         selectors[0] = handler.passTime.selector;
         selectors[1] = handler.depositSome.selector;
         selectors[2] = handler.withdrawSome.selector;
@@ -41,6 +41,7 @@ contract InvariantsTest is TestBase {
         selectors[13] = handler.expireOne.selector;
         selectors[14] = handler.defendOne.selector;
         selectors[15] = handler.releaseOne.selector;
+        selectors[16] = handler.bindOne.selector;
         targets[0] = FuzzSelector(address(handler), selectors);
     }
 
@@ -69,6 +70,7 @@ contract InvariantsTest is TestBase {
         assertTrue(handler.aborted() > 0, "aborted");
         assertTrue(handler.killedLeaves() > 0, "killed");
         assertTrue(handler.releasedLeaves() > 0, "defended");
+        assertTrue(handler.boundLeaves() > 0, "bound");
         handler.checkNothingStuck();
     }
 

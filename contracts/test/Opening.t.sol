@@ -12,12 +12,16 @@ contract OpeningTest is RelayerFixture {
     }
 
     function open(address[] memory players, uint64 deadline, Terms memory terms) private returns (uint64) {
-        return relayer.openSession(templateId, players, "", deadline, terms);
+        return relayer.openSession(templateId, hashOf(terms), players, "", deadline);
+    }
+
+    function register(Terms memory terms) private returns (bytes32) {
+        return relayer.registerTerms(templateId, terms);
     }
 
     function expectWrongTerms(Terms memory terms) private {
         vm.expectRevert(IZkRelayer.WrongTerms.selector);
-        open(twoPlayers(), defaultDeadline(), terms);
+        register(terms);
     }
 
     function test_chain_ids_are_below_2_51_and_differ_between_relayers() public {
@@ -64,20 +68,57 @@ contract OpeningTest is RelayerFixture {
     function test_configHash_is_that_of_the_protocol() public {
         SessionConfig memory config = openFrom(address(this), defaultTerms(), twoPlayers());
         bytes32 expected = keccak256(
-            abi.encode(block.chainid, address(relayer), relayer.chainIdBase() + config.sessionId, config)
+            abi.encode(
+                block.chainid,
+                address(relayer),
+                relayer.chainIdBase() + config.sessionId,
+                config.termsHash,
+                config.sessionId,
+                config.openedAt,
+                config.game,
+                setupHashOf(config)
+            )
         );
         assertEq(relayer.configHash(config), expected, "configHash");
     }
 
     function test_an_unknown_template_is_refused() public {
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.UnknownTemplate.selector, bytes32(uint256(5))));
-        relayer.openSession(bytes32(uint256(5)), twoPlayers(), "", defaultDeadline(), defaultTerms());
+        relayer.registerTerms(bytes32(uint256(5)), defaultTerms());
+    }
+
+    function test_terms_are_registered_with_a_template_once_for_all_sessions() public {
+        Terms memory terms = defaultTerms();
+        bytes32 other = relayer.registerTemplate(keccak256("other"), keccak256("data"), "");
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.UnknownTerms.selector, templateId, hashOf(terms)));
+        open(twoPlayers(), defaultDeadline(), terms);
+        assertTrue(!relayer.termsRegistered(templateId, hashOf(terms)), "not yet");
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.TermsRegistered(templateId, hashOf(terms), terms);
+        assertEq(register(terms), hashOf(terms), "by their hash");
+        register(terms);
+        assertTrue(relayer.termsRegistered(templateId, hashOf(terms)), "registered");
+        open(twoPlayers(), defaultDeadline(), terms);
+        open(twoPlayers(), defaultDeadline(), terms);
+        uint64 deadline = defaultDeadline();
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.UnknownTerms.selector, other, hashOf(terms)));
+        relayer.openSession(other, hashOf(terms), twoPlayers(), "", deadline);
+    }
+
+    function test_an_opening_tells_all_about_the_session() public {
+        Terms memory terms = defaultTerms();
+        bytes32 termsHash = register(terms);
+        uint64 deadline = defaultDeadline();
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.SessionOpened(1, address(this), templateId, deadline, termsHash, twoPlayers(), "init");
+        relayer.openSession(templateId, termsHash, twoPlayers(), "init", deadline);
     }
 
     function test_players_are_1_to_16_none_zero_none_twice() public {
         Terms memory terms = defaultTerms();
         address[] memory sixteen = new address[](16);
         for (uint160 i; i < 16; ++i) sixteen[i] = address(i + 1);
+        register(terms);
         open(sixteen, defaultDeadline(), terms);
         open(new address[](1), 0, terms, true);
         open(new address[](0), 0, terms, true);
@@ -98,6 +139,7 @@ contract OpeningTest is RelayerFixture {
         uint256 now_ = vm.getBlockTimestamp();
         bool valid = deadline > now_ && deadline <= now_ + 30 days;
         Terms memory terms = defaultTerms();
+        register(terms);
         if (!valid) vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongDeadline.selector, deadline));
         open(twoPlayers(), deadline, terms);
     }
@@ -105,6 +147,7 @@ contract OpeningTest is RelayerFixture {
     function test_deadline_bounds_to_the_second() public {
         uint64 now_ = uint64(vm.getBlockTimestamp());
         Terms memory terms = defaultTerms();
+        register(terms);
         open(twoPlayers(), now_ + 1, terms);
         open(twoPlayers(), now_ + 30 days, terms);
         vm.expectPartialRevert(IZkRelayer.WrongDeadline.selector);
@@ -115,10 +158,11 @@ contract OpeningTest is RelayerFixture {
 
     function test_init_data_is_capped() public {
         Terms memory terms = defaultTerms();
-        relayer.openSession(templateId, twoPlayers(), new bytes(4096), defaultDeadline(), terms);
+        bytes32 termsHash = register(terms);
+        relayer.openSession(templateId, termsHash, twoPlayers(), new bytes(4096), defaultDeadline());
         uint64 deadline = defaultDeadline();
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.InitDataTooLarge.selector, 4097));
-        relayer.openSession(templateId, twoPlayers(), new bytes(4097), deadline, terms);
+        relayer.openSession(templateId, termsHash, twoPlayers(), new bytes(4097), deadline);
     }
 
     function test_terms_have_an_operator() public {
@@ -149,6 +193,7 @@ contract OpeningTest is RelayerFixture {
             && abortDelay >= uint256(window) + 1 hours && abortDelay <= 60 days && callbackGas >= 50_000
             && callbackGas <= 2_000_000;
         if (!valid) return expectWrongTerms(terms);
+        register(terms);
         open(twoPlayers(), defaultDeadline(), terms);
     }
 
@@ -156,12 +201,12 @@ contract OpeningTest is RelayerFixture {
         Terms memory terms = defaultTerms();
         (terms.challengeWindow, terms.inclusionDelay, terms.abortDelay, terms.callbackGas) =
             (MIN_WINDOW, MIN_WINDOW / 6, MIN_WINDOW + 1 hours, 50_000);
-        open(twoPlayers(), defaultDeadline(), terms);
+        register(terms);
         terms.abortDelay -= 1;
         expectWrongTerms(terms);
         (terms.challengeWindow, terms.inclusionDelay, terms.abortDelay, terms.callbackGas) =
             (7 days, 1 days, 60 days, 2_000_000);
-        open(twoPlayers(), defaultDeadline(), terms);
+        register(terms);
         terms.callbackGas += 1;
         expectWrongTerms(terms);
     }

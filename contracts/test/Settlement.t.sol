@@ -5,7 +5,7 @@ import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
 import {
     Anchor,
     ClaimHeader,
-    SessionClaim,
+    ClaimedChain,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -78,37 +78,32 @@ contract SettlementTest is RelayerFixture {
     }
 
     function test_I1_every_field_of_the_item_counts() public {
-        (SessionConfig memory config, uint64 claimId, ClaimHeader memory header,) = openAndClaim();
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        vm.warp(config.openedAt + 100);
+        (uint64 claimId, ClaimHeader memory header,) = claimOne(config, terms, "result");
         uint64 claimedAt = header.claimedAt;
         passWindow();
         bytes memory wrongConfig = abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, config.sessionId);
         bytes memory wrongLeaf = abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0);
-        for (uint256 field; field < 15; ++field) {
+        for (uint256 field; field < 9; ++field) {
             Settlement memory item = itemFor(config, "result");
             item.lastTimestamp = claimedAt;
-            bytes memory reason = wrongConfig;
+            bytes memory reason = field < 4 ? wrongConfig : wrongLeaf;
             if (field == 0) item.openedAt -= 1;
-            if (field == 1) item.openedBlock += 1;
-            if (field == 2) item.deadline += 1;
-            if (field == 3) item.game = address(this);
-            if (field == 4) item.templateId = keccak256("other");
-            if (field == 5) item.playersHash = keccak256("other");
-            if (field == 6) item.initDataHash = keccak256("other");
-            if (field == 7) {
+            if (field == 1) item.game = address(this);
+            if (field == 2) item.setupHash = keccak256("other");
+            if (field == 3) {
                 item.sessionId += 1;
                 reason = abi.encodeWithSelector(IZkRelayer.WrongConfig.selector, item.sessionId);
             }
-            if (field > 7) reason = wrongLeaf;
-            if (field == 8) item.lastNumber += 1;
-            if (field == 9) item.seed = keccak256("other");
-            if (field == 10) item.lastHash = keccak256("other");
-            if (field == 11) item.blockHashesRoot = keccak256("other");
-            if (field == 12) item.result = "other";
-            if (field == 13) {
+            if (field == 4) item.chainHash = keccak256("other");
+            if (field == 5) item.result = "other";
+            if (field == 6) item.lastTimestamp -= 1;
+            if (field == 7) {
                 item.lastTimestamp = claimedAt + 1;
                 reason = abi.encodeWithSelector(IZkRelayer.WrongTimestamp.selector, config.sessionId, claimedAt + 1);
             }
-            if (field == 14) {
+            if (field == 8) {
                 item.firstNumber = 1;
                 reason = abi.encodeWithSelector(IZkRelayer.NotAnchored.selector, config.sessionId, 1);
             }
@@ -127,7 +122,7 @@ contract SettlementTest is RelayerFixture {
             Settlement memory item = itemFor(config, "result");
             item.lastTimestamp = times[i];
             (uint64 claimId, ClaimHeader memory header) =
-                post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+                post(leafFor(config, item), 1, terms);
             passWindow();
             bool valid = i == 1 || i == 2;
             if (!valid) vm.expectPartialRevert(IZkRelayer.WrongTimestamp.selector);
@@ -162,9 +157,11 @@ contract SettlementTest is RelayerFixture {
             openAndClaim();
         passWindow();
         bytes memory data = abi.encodeCall(relayer.settle, (claimId, header, item, 0, noProof()));
-        // selector, claimId, 9 words of the header, offset of the item, index, offset of the proof; then the item: 8 uint64 and an address
-        uint256 offset = 4 + 32 * (1 + 9 + 3) + 32 * uint256(word % 9);
-        uint256 dirt = uint256(1) << (word % 9 == 8 ? bound(shift, 160, 255) : bound(shift, 64, 255));
+        // selector, claimId, 8 words of the header, offset of the item, index, offset of the proof; then the item: an address and five numbers
+        uint8[6] memory words = [0, 1, 2, 4, 5, 6];
+        uint256 member = words[word % 6];
+        uint256 offset = 4 + 32 * (1 + 8 + 3) + 32 * member;
+        uint256 dirt = uint256(1) << (member == 2 ? bound(shift, 160, 255) : bound(shift, 64, 255));
         assembly {
             let at := add(add(data, 0x20), offset)
             mstore(at, or(mload(at), dirt))
@@ -196,10 +193,10 @@ contract SettlementTest is RelayerFixture {
             assertTrue((status(configs[i].sessionId) == SessionStatus.Settled) == (i == index), "that one alone");
         }
         // The others follow, the settled one is passed over.
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         for (uint256 i; i < count; ++i) assertTrue(status(configs[i].sessionId) == SessionStatus.Settled, "all");
         assertEq(game.callbacks(), count, "one callback each");
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertEq(game.callbacks(), count, "and no more");
     }
 
@@ -209,11 +206,11 @@ contract SettlementTest is RelayerFixture {
         passWindow();
         (items[0], items[1]) = (items[1], items[0]);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongLeaf.selector, claimId, 0));
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         Settlement[] memory two = new Settlement[](2);
         (two[0], two[1]) = (items[1], items[0]);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongCount.selector, 2));
-        relayer.settleAll(claimId, header, two);
+        relayer.settleAll(claimId, header, two, 0);
     }
 
     function test_I1_a_claim_that_names_a_session_twice_settles_it_once() public {
@@ -224,7 +221,7 @@ contract SettlementTest is RelayerFixture {
         (items[0], items[1]) = (itemFor(configs[0], "a"), itemFor(configs[0], "b"));
         (uint64 claimId, ClaimHeader memory header,) = claimAll(configs, items, terms);
         passWindow();
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertEq(game.callbacks(), 1, "once");
         assertEq(keccak256(game.lastResult()), keccak256("a"), "the first");
     }
@@ -236,6 +233,7 @@ contract SettlementTest is RelayerFixture {
         uint64 claimId;
         ClaimHeader header;
         Settlement item;
+        ClaimedChain chain;
         Anchor anchor;
         bytes32[] hashes;
     }
@@ -245,27 +243,27 @@ contract SettlementTest is RelayerFixture {
         returns (Range memory range)
     {
         Settlement memory item = itemFor(config, result);
-        (item.firstNumber, item.lastNumber) = (firstNumber, lastNumber);
-        item.lastHash = blockHash(lastNumber);
+        item.firstNumber = firstNumber;
         range.hashes = new bytes32[](lastNumber - firstNumber + 1);
         bytes32[] memory tree = new bytes32[](range.hashes.length);
         for (uint256 i; i < tree.length; ++i) {
             range.hashes[i] = tree[i] = SessionHash.blockHashLeaf(blockHash(firstNumber + i));
         }
-        item.blockHashesRoot = MerkleTree.rootInPlace(tree);
+        bytes32 seed = chainFor(config.sessionId).seed;
+        range.chain = ClaimedChain(seed, lastNumber, blockHash(lastNumber), MerkleTree.rootInPlace(tree));
+        item.chainHash = SessionHash.chain(range.chain);
         range.item = item;
         range.anchor = Anchor(blockHash(firstNumber), proofOf(range.hashes, 0));
-        SessionClaim memory leaf = leafOf(item, config.termsHash);
-        if (result.length == 0) leaf.resultHash = 0;
-        (range.claimId, range.header) = post(SessionHash.leaf(leaf), 1, terms);
+        bytes32 resultHash = result.length == 0 ? bytes32(0) : keccak256(result);
+        (range.claimId, range.header) = post(leafFor(config, item, resultHash), 1, terms);
     }
 
     function confirm(Range memory range) private {
-        relayer.confirmCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.anchor);
+        relayer.confirmCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.chain, range.anchor);
     }
 
     function settleFromCheckpoint(Range memory range) private {
-        relayer.settleFromCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.anchor);
+        relayer.settleFromCheckpoint(range.claimId, range.header, range.item, 0, noProof(), range.chain, range.anchor);
     }
 
     function expectUnanchored(Range memory range) private {
@@ -294,7 +292,7 @@ contract SettlementTest is RelayerFixture {
         settleFromCheckpoint(last);
         Settlement[] memory items = new Settlement[](1);
         items[0] = last.item;
-        relayer.settleAll(last.claimId, last.header, items);
+        relayer.settleAll(last.claimId, last.header, items, 0);
         assertTrue(status(config.sessionId) == SessionStatus.Open, "passed over");
         expectUnanchored(second);
         confirm(second);
@@ -330,15 +328,49 @@ contract SettlementTest is RelayerFixture {
         confirm(ended);
     }
 
-    /// @dev Another session's confirmed block is no anchor, nor is another number.
-    function testFuzz_I1_a_checkpoint_is_of_one_session_number_and_hash(uint64 session, uint64 number, bytes32 hash)
-        public
-        view
-    {
-        assertTrue(!relayer.checkpointConfirmed(session, number, hash), "nothing confirmed");
-        bytes32 id = SessionHash.checkpoint(session, number, hash);
-        assertTrue(id != SessionHash.checkpoint(session ^ 1, number, hash), "session");
-        assertTrue(id != SessionHash.checkpoint(session, number ^ 1, hash), "number");
+    /// @dev Another session's confirmed block is no anchor, nor is another number or hash.
+    function testFuzz_I1_a_checkpoint_is_of_one_session_number_and_hash(
+        uint64 session,
+        uint64 number,
+        bytes32 hash,
+        uint8 which
+    ) public {
+        openFrom(address(game), terms, twoPlayers());
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        openFrom(address(game), terms, twoPlayers());
+        Range memory range = rangeOf(config, 0, 5, "");
+        passWindow();
+        vm.expectEmit(true, true, true, true);
+        emit IZkRelayer.CheckpointConfirmed(config.sessionId, range.claimId, 5, blockHash(5));
+        confirm(range);
+        assertTrue(relayer.checkpointConfirmed(config.sessionId, 5, blockHash(5)), "confirmed");
+        // Its neighbours, and anything that differs from it in one, two or three members.
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId - 1, 5, blockHash(5)), "the session before");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId + 1, 5, blockHash(5)), "the session after");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 4, blockHash(5)), "the number before");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 6, blockHash(5)), "the number after");
+        assertTrue(!relayer.checkpointConfirmed(config.sessionId, 5, blockHash(4)), "another block");
+        if (which & 1 == 0) session = config.sessionId;
+        if (which & 2 == 0) number = 5;
+        if (which & 4 == 0) hash = blockHash(5);
+        bool same = session == config.sessionId && number == 5 && hash == blockHash(5);
+        assertTrue(relayer.checkpointConfirmed(session, number, hash) == same, "it alone");
+    }
+
+    function test_I1_a_checkpoint_is_of_the_leafs_blocks() public {
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        Range memory range = rangeOf(config, 0, 5, "");
+        passWindow();
+        ClaimedChain memory chain = range.chain;
+        for (uint256 i; i < 4; ++i) {
+            range.chain = ClaimedChain(chain.seed, chain.lastNumber, chain.lastHash, chain.blockHashesRoot);
+            if (i == 0) range.chain.seed = keccak256("other");
+            if (i == 1) range.chain.lastNumber = 6;
+            if (i == 2) range.chain.lastHash = blockHash(6);
+            if (i == 3) range.chain.blockHashesRoot = keccak256("other");
+            vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongChain.selector, config.sessionId));
+            confirm(range);
+        }
     }
 
     // ---- callbacks
@@ -441,7 +473,7 @@ contract SettlementTest is RelayerFixture {
             HostileGame.Mode.Reenter,
             abi.encodeCall(relayer.settle, (claimId, header, items[1], 1, proofOf(leaves, 1)))
         );
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         assertTrue(status(configs[1].sessionId) == SessionStatus.Settled, "settled");
         assertEq(game.callbacks(), 2, "once each");
     }
@@ -455,10 +487,68 @@ contract SettlementTest is RelayerFixture {
         items[1] = itemFor(configs[1], "burnt");
         (uint64 claimId, ClaimHeader memory header,) = claimAll(configs, items, terms);
         passWindow();
-        relayer.settleAll(claimId, header, items);
+        relayer.settleAll(claimId, header, items, 0);
         for (uint256 i; i < 3; ++i) {
             assertTrue(status(configs[i].sessionId) == SessionStatus.Settled, "settled");
             assertTrue(relayer.callbackFailed(configs[i].sessionId) == (i == 1), "one failed");
         }
+    }
+
+    /// @dev A claim of sessions whose games burn all the gas they get, but for the first.
+    function claimOfBurners(uint256 burners)
+        private
+        returns (uint64 claimId, ClaimHeader memory header, Settlement[] memory items)
+    {
+        SessionConfig[] memory configs;
+        (configs, items) = openMany(burners + 1);
+        items[0].result = "result";
+        HostileGame burner = new HostileGame(relayer);
+        burner.setMode(HostileGame.Mode.BurnGas, "");
+        for (uint256 i = 1; i <= burners; ++i) {
+            configs[i] = openFrom(address(burner), terms, twoPlayers());
+            items[i] = itemFor(configs[i], "burnt");
+        }
+        (claimId, header,) = claimAll(configs, items, terms);
+        passWindow();
+    }
+
+    function settledOf(Settlement[] memory items) private view returns (uint256 count) {
+        for (uint256 i; i < items.length; ++i) {
+            if (status(items[i].sessionId) == SessionStatus.Settled) ++count;
+        }
+    }
+
+    /// @dev INVARIANT I2: games that burn more than the transaction was given for don't undo the others' settlement.
+    function test_I2_a_batch_settles_as_far_as_its_gas_goes() public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(5);
+        relayer.settleAll{gas: 1_000_000}(claimId, header, items, 1);
+        uint256 settled = settledOf(items);
+        assertTrue(settled > 1 && settled < 6, "some");
+        assertTrue(status(items[0].sessionId) == SessionStatus.Settled, "the honest one among them");
+        relayer.settleAll{gas: 3_000_000}(claimId, header, items, 6 - settled);
+        assertEq(settledOf(items), 6, "the rest later");
+    }
+
+    /// @dev Any gas: the call reverts without effect, or keeps what it settled, at least as much as was asked for; no callback is starved.
+    function testFuzz_I2_a_batch_settles_what_was_asked_for_or_nothing(uint256 gas, uint256 least) public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(3);
+        game.setMode(HostileGame.Mode.NeedsGas, "");
+        gas = bound(gas, 100_000, 2_000_000);
+        least = bound(least, 0, 5);
+        (bool success,) =
+            address(relayer).call{gas: gas}(abi.encodeCall(relayer.settleAll, (claimId, header, items, least)));
+        uint256 settled = settledOf(items);
+        assertTrue(success ? settled >= least : settled == 0, "all or nothing");
+        assertTrue(!relayer.callbackFailed(items[0].sessionId), "starved");
+        if (gas > 1_500_000) assertTrue(success == (least <= 4), "enough for all");
+    }
+
+    function test_settleAll_settles_at_least_what_it_was_asked_for() public {
+        (uint64 claimId, ClaimHeader memory header, Settlement[] memory items) = claimOfBurners(1);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.TooFewSettled.selector, 2, 3));
+        relayer.settleAll(claimId, header, items, 3);
+        relayer.settleAll(claimId, header, items, 2);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.TooFewSettled.selector, 0, 1));
+        relayer.settleAll(claimId, header, items, 1);
     }
 }

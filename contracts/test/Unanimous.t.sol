@@ -11,22 +11,25 @@ contract UnanimousTest is RelayerFixture {
     Terms private terms;
     SessionConfig private config;
     bytes private result = "we agree";
+    uint64 private validUntil;
 
     function setUp() public {
         setUpRelayer();
         game = new HostileGame(relayer);
         terms = defaultTerms();
         config = openFrom(address(game), terms, twoPlayers());
+        validUntil = uint64(vm.getBlockTimestamp() + 1 hours);
     }
 
     function signatures(SessionConfig memory of_) private returns (bytes[] memory both) {
         bytes32 hash = relayer.configHash(of_);
         both = new bytes[](2);
-        (both[0], both[1]) = (signResult(ALICE_KEY, hash, result), signResult(BOB_KEY, hash, result));
+        both[0] = signResult(ALICE_KEY, hash, result, validUntil);
+        both[1] = signResult(BOB_KEY, hash, result, validUntil);
     }
 
     function settle(bytes[] memory signatures_) private {
-        relayer.settleUnanimously(config, terms, twoPlayers(), result, signatures_);
+        relayer.settleUnanimously(config, terms, twoPlayers(), result, validUntil, signatures_);
     }
 
     function test_all_players_settle_at_once() public {
@@ -50,6 +53,22 @@ contract UnanimousTest is RelayerFixture {
         relayer.settle(claimId, header, item, 0, noProof());
         relayer.releaseBond(claimId, header);
         assertEq(locked(operator), 0, "the bond comes back");
+    }
+
+    /// @dev What was signed for an hour can't be brought up when the match has turned.
+    function test_I1_signatures_count_until_their_last_second() public {
+        bytes[] memory both = signatures(config);
+        uint256 snapshot = vm.snapshotState();
+        vm.warp(validUntil);
+        settle(both);
+        assertTrue(status(config.sessionId) == SessionStatus.Settled, "in time");
+        vm.revertToState(snapshot);
+        vm.warp(uint256(validUntil) + 1);
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.SignaturesExpired.selector, validUntil));
+        settle(both);
+        validUntil += 1;
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongSignature.selector, alice));
+        settle(both);
     }
 
     function test_I1_one_signature_too_few_or_wrong_is_none() public {
@@ -77,7 +96,7 @@ contract UnanimousTest is RelayerFixture {
         players[1] = alice;
         both[1] = both[0];
         vm.expectRevert(IZkRelayer.WrongPlayers.selector);
-        relayer.settleUnanimously(config, terms, players, result, both);
+        relayer.settleUnanimously(config, terms, players, result, validUntil, both);
         terms.callbackGas = 0;
         both = signatures(config);
         vm.expectRevert(IZkRelayer.WrongTerms.selector);
@@ -89,7 +108,7 @@ contract UnanimousTest is RelayerFixture {
         SessionConfig memory next = openFrom(address(game), terms, twoPlayers());
         bytes[] memory both = signatures(config);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongSignature.selector, alice));
-        relayer.settleUnanimously(next, terms, twoPlayers(), result, both);
+        relayer.settleUnanimously(next, terms, twoPlayers(), result, validUntil, both);
 
         vm.chainId(4242);
         // The configuration's hash changes with the chain, so that the session isn't even known.
@@ -108,16 +127,16 @@ contract UnanimousTest is RelayerFixture {
         players[0] = address(new ContractPlayer(alice));
         config = openFrom(address(game), terms, players);
         bytes32 hash = relayer.configHash(config);
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(ALICE_KEY, resultDigest(hash, result));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(ALICE_KEY, resultDigest(hash, result, validUntil));
         bytes[] memory both = new bytes[](2);
-        (both[0], both[1]) = (abi.encode(r, s, v), signResult(BOB_KEY, hash, result));
+        (both[0], both[1]) = (abi.encode(r, s, v), signResult(BOB_KEY, hash, result, validUntil));
         uint256 snapshot = vm.snapshotState();
-        relayer.settleUnanimously(config, terms, players, result, both);
+        relayer.settleUnanimously(config, terms, players, result, validUntil, both);
         assertTrue(status(config.sessionId) == SessionStatus.Settled, "settled");
         vm.revertToState(snapshot);
         both[0] = abi.encode(r, s, v ^ 7);
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongSignature.selector, players[0]));
-        relayer.settleUnanimously(config, terms, players, result, both);
+        relayer.settleUnanimously(config, terms, players, result, validUntil, both);
     }
 
     /// @dev EIP-7702: code at a player's address that knows no EIP-1271 doesn't take its key's signature away.
@@ -125,7 +144,7 @@ contract UnanimousTest is RelayerFixture {
         bytes[] memory both = signatures(config);
         vm.etch(alice, abi.encodePacked(hex"ef0100", address(game)));
         (bool success,) = address(relayer).call(
-            abi.encodeCall(relayer.settleUnanimously, (config, terms, twoPlayers(), result, both))
+            abi.encodeCall(relayer.settleUnanimously, (config, terms, twoPlayers(), result, validUntil, both))
         );
         assertTrue(success, "settled");
     }

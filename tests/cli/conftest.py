@@ -31,9 +31,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Node
 
 @pytest.fixture
 def exclave(tmp_path: Path) -> Run:
-    """Runs the command in an empty directory; `environment` is added to the test's own."""
+    """Runs the command in an empty directory, for at most so many seconds; `environment` is added to the test's own."""
 
-    def run(*arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, code: int = 0, seconds: float = 120, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
         command = [sys.executable, "-c", "from exclave.cli import main; main()", *arguments]
         done = subprocess.run(
@@ -42,7 +44,7 @@ def exclave(tmp_path: Path) -> Run:
             env={**kept, "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds,
         )
         assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
         return done

@@ -24,6 +24,7 @@ from exclave.protocol import (
     Terms,
     block_hash_leaf,
     chain_id_base,
+    claim_digest,
     keccak256,
     merkle_proof,
     merkle_root,
@@ -32,7 +33,7 @@ from exclave.protocol import (
     session_result_digest,
     template_id,
 )
-from exclave.protocol.claims import SESSION_CLAIM_ABI, SETTLEMENT_ABI
+from exclave.protocol.claims import CLAIMED_CHAIN_ABI, SESSION_CLAIM_ABI, SETTLEMENT_ABI
 from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.signatures import domain_separator
 from exclave.protocol.terms import TERMS_ABI
@@ -157,6 +158,7 @@ def test_sessions_and_claims(hashes: Call, hashes_address: bytes, round_: int) -
     assert hashes(f"leaf({SESSION_CLAIM_ABI})", leaf.as_abi_tuple()) == leaf.leaf()
 
     item = Settlement(some_config, leaf, result).as_abi_tuple()
+    assert hashes(f"chain({CLAIMED_CHAIN_ABI})", leaf.chain_as_abi_tuple()) == leaf.chain_hash()
     of_item = hashes(f"leafOf({SETTLEMENT_ABI},bytes32,bytes32)", item, config_hash, leaf.inbox_hash)
     assert of_item == leaf.leaf()
     of_item = hashes(f"configOf(uint64,{SETTLEMENT_ABI},bytes32)", chain_id, item, some_config.terms_hash)
@@ -174,15 +176,17 @@ def test_messages(hashes: Call, round_: int) -> None:
         sender=random_.randbytes(20),
         to=random_.randbytes(20),
         gas_limit=random_.getrandbits(64),
+        due_at=random_.getrandbits(64),
         data=random_.randbytes(random_.randint(0, 300)),
     )
     on_l1 = hashes(
-        "message(uint64,uint64,address,address,uint64,bytes)",
+        "message(uint64,uint64,address,address,uint64,uint64,bytes)",
         message.chain_id,
         message.index,
         message.sender,
         message.to,
         message.gas_limit,
+        message.due_at,
         message.data,
     )
     assert on_l1 == message.hash()
@@ -211,8 +215,16 @@ def test_what_the_deployed_relayer_says(l1: Anvil, zk_relayer: bytes) -> None:
     assert on_l1 == some_config.hash(CHAIN_ID, zk_relayer)
     separator = call("domainSeparator()")
     assert separator == domain_separator(CHAIN_ID, zk_relayer)
-    type_hash = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
-    struct = keccak256(type_hash + on_l1 + keccak256(b"result"))
+    root, terms_hash = keccak256(b"root"), keccak256(b"terms")
+    type_hash = keccak256(b"Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)")
+    assert call("CLAIM_TYPEHASH()") == type_hash
+    struct = keccak256(type_hash + bytes(12) + zk_relayer + root + (7).to_bytes(32, "big") + terms_hash)
+    assert keccak256(b"\x19\x01" + separator + struct) == claim_digest(
+        CHAIN_ID, zk_relayer, zk_relayer, root, 7, terms_hash
+    )
+    type_hash = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)")
+    assert call("SESSION_RESULT_TYPEHASH()") == type_hash
+    struct = keccak256(type_hash + on_l1 + keccak256(b"result") + (99).to_bytes(32, "big"))
     assert keccak256(b"\x19\x01" + separator + struct) == session_result_digest(
-        CHAIN_ID, zk_relayer, on_l1, keccak256(b"result")
+        CHAIN_ID, zk_relayer, on_l1, keccak256(b"result"), 99
     )

@@ -6,6 +6,10 @@ import asyncio
 import json
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -90,22 +94,31 @@ async def test_a_stopped_match_ranks_who_played(start_match: StartMatch) -> None
     assert len(set(result.ranking)) == 3
 
 
-def test_store_sync_reads_a_session(start_match: StartMatch) -> None:
+async def test_store_sync_reads_a_session(start_match: StartMatch) -> None:
     host = start_match(2, turn_limit=5)
-    asyncio.run(_play_all(host))
-    done = subprocess.run(
-        ["npx", "tsx", "scripts/sync-check.ts", host.url],
-        cwd=GAME,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    synced: dict[str, Any] = json.loads(done.stdout)
+    await _play_all(host)
+    code, synced = await asyncio.to_thread(_sync_check, host.url)
+    assert code == 0
     assert synced["differences"] == []
-    assert synced["records"]["TerrainRow"] == 12
-    assert synced["records"]["Player"] == 2
-    assert synced["records"]["MatchRanking"] == 1
+    async with SessionRpc(host.url) as rpc:
+        state = await (await World.find(rpc)).state()
+    count = {"TerrainRow": 12, "Player": 2, "MatchRanking": 1, "Structure": len(state.structures)}
+    count |= {"Unit": len(state.units), "Occupant": len(state.units)}
+    assert count["Unit"] >= 2
+    assert {table: synced["records"][table] for table in count} == count
+
+
+async def test_the_sync_check_finds_what_is_missing(start_match: StartMatch) -> None:
+    """Logs that a node leaves out are noticed, also of tables that might be empty."""
+    host = start_match(2, turn_limit=2)
+    await _play_all(host)
+    unit_table = "0x" + (b"tb" + bytes(14) + b"Unit".ljust(16, b"\0")).hex()
+    with _leaving_out_logs(host.url, unit_table) as url:
+        code, synced = await asyncio.to_thread(_sync_check, url)
+    assert code == 1
+    async with SessionRpc(host.url) as rpc:
+        units = (await (await World.find(rpc)).state()).units
+    assert synced["differences"] == [f'Unit {{"unitId":{unit.unit_id}}} is missing' for unit in units]
 
 
 def test_mud_deploy_gives_the_committed_template() -> None:
@@ -114,6 +127,41 @@ def test_mud_deploy_gives_the_committed_template() -> None:
     data, world = build_template()
     assert world == artifact("template")["world"]
     assert data == TEMPLATE.read_bytes(), "stale: run games/holdfast/scripts/build_template.py"
+
+
+def _sync_check(url: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report of scripts/sync-check.ts."""
+    command = ["npx", "tsx", "scripts/sync-check.ts", url]
+    done = subprocess.run(command, cwd=GAME, capture_output=True, text=True, timeout=300)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@contextmanager
+def _leaving_out_logs(url: str, table: str) -> Iterator[str]:
+    """The session at `url`, but `eth_getLogs` keeps the records of a table to itself."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = httpx.post(url, json=body).json()
+            if isinstance(body, dict) and body["method"] == "eth_getLogs":
+                answer["result"] = [log for log in answer["result"] if table not in log["topics"]]
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 async def _play_all(host: MatchHost) -> None:

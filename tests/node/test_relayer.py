@@ -18,6 +18,7 @@ from exclave.node.sessions import SessionHost, SessionNotServed
 from exclave.node.supervisor import FatalError
 from exclave.node.templates import import_template
 from exclave.protocol import SessionConfig, Terms, address_of, keccak256, players_hash
+from exclave.relayer.events import InconsistentEvent
 from exclave.relayer.relayer import FOLLOWER, Relayer, RelayerSettings
 from exclave.store import Session, SessionStatus, Store
 
@@ -43,7 +44,14 @@ class Parts:
         self.store.close()
 
 
-def make_parts(world: World, directory: Path, *, confirmations: int = 0, with_template: bool = True) -> Parts:
+def make_parts(
+    world: World,
+    directory: Path,
+    *,
+    confirmations: int = 0,
+    with_template: bool = True,
+    start_block: int | None = None,
+) -> Parts:
     store = Store(f"sqlite:///{directory}/exclave.db")
     store.migrate()
     host = SessionHost(store, "test", 60, address_of(OPERATOR_KEY))
@@ -62,7 +70,7 @@ def make_parts(world: World, directory: Path, *, confirmations: int = 0, with_te
     settings = RelayerSettings(
         zk_relayer=world.zk_relayer,
         l1_chain_id=31337,
-        start_block=world.deployed_in,
+        start_block=world.deployed_in if start_block is None else start_block,
         confirmations=confirmations,
         log_range=5,
         poll_interval=0.05,
@@ -164,6 +172,26 @@ async def test_restart_goes_on_from_the_cursor(world: World, parts: Parts, tmp_p
     assert head is not None and head.result is not None and head.result[:32] == (3).to_bytes(32, "big")
     again.stop()
     await again.l1.close()
+
+
+async def test_a_session_is_not_taken_without_the_registration_of_its_terms(world: World, tmp_path: Path) -> None:
+    """Its event has their hash only: who starts to read after their registration is told so, and records nothing."""
+    terms = world.terms(callback_gas=123_456)
+    world.register_terms(terms, world.template.template_id)
+    late = make_parts(world, tmp_path, start_block=world.anvil.block_number() + 1)
+    session_id = world.open_session(terms=terms)
+    with pytest.raises(InconsistentEvent, match=r"l1\.start_block"):
+        await late.follow()
+    assert late.store.sessions.get(session_id) is None
+    late.stop()
+    await late.l1.close()
+    (tmp_path / "complete").mkdir()
+    complete = make_parts(world, tmp_path / "complete")
+    await complete.follow()
+    session = complete.store.sessions.get(session_id)
+    assert session is not None and session.terms == terms.encode()
+    complete.stop()
+    await complete.l1.close()
 
 
 async def test_unknown_template_is_retried_when_added(world: World, tmp_path: Path) -> None:

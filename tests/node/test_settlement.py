@@ -32,6 +32,17 @@ async def test_a_match_is_settled_in_each_data_mode(
         await node.bond_released(claim_id)
 
 
+async def test_a_claim_that_can_be_disputed_needs_no_signature_of_the_operator(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=1, terms=world.terms(dispute_game=world.lobby))
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+
+
 async def test_three_sessions_share_one_claim_and_one_settlement(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from exclave.protocol import (
     alias_address,
     block_hash_leaf,
     chain_id_base,
+    claim_digest,
     genesis_header,
     init_message,
     keccak256,
@@ -82,10 +83,13 @@ def test_chain_id_fits_wallets() -> None:
 
 
 def test_config_hash() -> None:
-    expected = keccak256(
-        encode(["uint256", "address", "uint64"], [31337, RELAYER, session_chain_id(31337, RELAYER, 7)])
-        + CONFIG.encode()
-    )
+    setup = [CONFIG.opened_block, CONFIG.deadline, CONFIG.template_id, CONFIG.players_hash, CONFIG.init_data_hash]
+    setup_hash = keccak256(encode(["uint64", "uint64", "bytes32", "bytes32", "bytes32"], setup))
+    assert CONFIG.setup_hash() == setup_hash
+    types = ["uint256", "address", "uint64", "bytes32", "uint64", "uint64", "address", "bytes32"]
+    chain_id = session_chain_id(31337, RELAYER, 7)
+    members = [CONFIG.terms_hash, CONFIG.session_id, CONFIG.opened_at, CONFIG.game, setup_hash]
+    expected = keccak256(encode(types, [31337, RELAYER, chain_id, *members]))
     assert CONFIG.hash(31337, RELAYER) == expected
     assert CONFIG.hash(1, RELAYER) != expected
 
@@ -94,9 +98,14 @@ def test_static_structs_are_their_members_words() -> None:
     assert len(TERMS.encode()) == 10 * 32
     assert TERMS.encode()[-1] == 1
     assert len(CONFIG.encode()) == 9 * 32
-    assert len(CLAIM.encode()) == 11 * 32
     assert TERMS.hash() == keccak256(TERMS.encode())
-    assert CLAIM.leaf() == keccak256(keccak256(CLAIM.encode()))
+    chain = [CLAIM.seed, CLAIM.last_number, CLAIM.last_hash, CLAIM.block_hashes_root]
+    chain_hash = keccak256(encode(["bytes32", "uint64", "bytes32", "bytes32"], chain))
+    assert CLAIM.chain_hash() == chain_hash
+    types = ["bytes32", "bytes32", "bytes32", "uint64", "uint64", "uint64", "bytes32"]
+    numbers = [CLAIM.first_number, CLAIM.last_timestamp, CLAIM.inbox_count]
+    leaf = encode(types, [CLAIM.config_hash, CLAIM.result_hash, CLAIM.inbox_hash, *numbers, chain_hash])
+    assert CLAIM.leaf() == keccak256(keccak256(leaf))
     assert block_hash_leaf(b"\x05" * 32) == keccak256(keccak256(encode(["bytes32"], [b"\x05" * 32])))
 
 
@@ -112,7 +121,8 @@ def test_template_id_and_players_hash_and_seed() -> None:
 def test_init_message_is_the_predeploys_call() -> None:
     players = [b"\x0a" * 20, b"\x0b" * 20]
     message = init_message(99, b"\x01" * 32, 7, 1234, b"\x02" * 32, players, b"hello")
-    assert (message.sender, message.to, message.gas_limit, message.index) == (SYSTEM_ADDRESS, PREDEPLOY, 10_000_000, 0)
+    assert (message.sender, message.to, message.gas_limit) == (SYSTEM_ADDRESS, PREDEPLOY, 10_000_000)
+    assert (message.index, message.due_at) == (0, 0)
     assert message.data[:4] == keccak256(b"init(bytes32,uint64,uint64,bytes32,address[],bytes)")[:4]
     assert message.data[4:] == encode(
         ["bytes32", "uint64", "uint64", "bytes32", "address[]", "bytes"],
@@ -121,13 +131,14 @@ def test_init_message_is_the_predeploys_call() -> None:
 
 
 def test_system_transaction_bytes() -> None:
-    message = Message(99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, b"\x01\x02")
-    assert message.encode_transaction() == b"\x7e" + rlp.encode([99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, b"\x01\x02"])
+    message = Message(99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, 1_800_000_000, b"\x01\x02")
+    fields = [99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, 1_800_000_000, b"\x01\x02"]
+    assert message.encode_transaction() == b"\x7e" + rlp.encode(fields)
     assert message.transaction_hash() == keccak256(message.encode_transaction())
 
 
 def test_inbox_accumulates() -> None:
-    messages = [Message(99, index, b"\x01" * 20, b"\x02" * 20, 1, bytes([index])) for index in range(3)]
+    messages = [Message(99, index, b"\x01" * 20, b"\x02" * 20, 1, 2, bytes([index])) for index in range(3)]
     folded = bytes(32)
     for message in messages:
         folded = keccak256(encode(["bytes32", "bytes32"], [folded, message.hash()]))
@@ -202,10 +213,31 @@ def test_preconfirmation_is_eip712() -> None:
 
 
 def test_session_result_is_eip712() -> None:
-    types = {"SessionResult": [{"name": "configHash", "type": "bytes32"}, {"name": "resultHash", "type": "bytes32"}]}
-    signable = encode_typed_data(DOMAIN, types, {"configHash": b"\x01" * 32, "resultHash": b"\x02" * 32})
-    signature = sign_digest(session_result_digest(31337, RELAYER, b"\x01" * 32, b"\x02" * 32), KEY)
+    types = {
+        "SessionResult": [
+            {"name": "configHash", "type": "bytes32"},
+            {"name": "resultHash", "type": "bytes32"},
+            {"name": "validUntil", "type": "uint64"},
+        ]
+    }
+    message = {"configHash": b"\x01" * 32, "resultHash": b"\x02" * 32, "validUntil": 1_800_000_000}
+    signable = encode_typed_data(DOMAIN, types, message)
+    signature = sign_digest(session_result_digest(31337, RELAYER, b"\x01" * 32, b"\x02" * 32, 1_800_000_000), KEY)
     assert bytes(Account.sign_message(signable, KEY).signature) == signature
+
+
+def test_claim_is_eip712() -> None:
+    types = {
+        "Claim": [
+            {"name": "claimant", "type": "address"},
+            {"name": "root", "type": "bytes32"},
+            {"name": "count", "type": "uint32"},
+            {"name": "termsHash", "type": "bytes32"},
+        ]
+    }
+    message = {"claimant": RELAYER, "root": b"\x01" * 32, "count": 7, "termsHash": b"\x02" * 32}
+    signature = sign_digest(claim_digest(31337, RELAYER, RELAYER, b"\x01" * 32, 7, b"\x02" * 32), KEY)
+    assert bytes(Account.sign_message(encode_typed_data(DOMAIN, types, message), KEY).signature) == signature
 
 
 def test_malleable_signature_is_refused() -> None:
@@ -227,8 +259,8 @@ def test_a_bad_key_does_not_show_in_the_error() -> None:
 
 def test_fields_out_of_range() -> None:
     with pytest.raises(InvalidField, match="chain_id"):
-        Message(2**64, 0, SYSTEM_ADDRESS, PREDEPLOY, 1, b"")
+        Message(2**64, 0, SYSTEM_ADDRESS, PREDEPLOY, 1, 0, b"")
     with pytest.raises(InvalidField, match="20 bytes"):
-        Message(1, 0, b"", PREDEPLOY, 1, b"")
+        Message(1, 0, b"", PREDEPLOY, 1, 0, b"")
     with pytest.raises(InvalidField, match="blocks 2 to 1"):
         SessionClaim(1, bytes(32), bytes(32), 2, 1, 0, bytes(32), bytes(32), bytes(32), 0, bytes(32))

@@ -103,13 +103,18 @@ def address(account: Any) -> bytes:
 
 
 def init_transaction(session_id: int) -> bytes:
-    return Message(chain_id(session_id), 0, SYSTEM_ADDRESS, PREDEPLOY, 10_000_000, b"init").encode_transaction()
+    return Message(chain_id(session_id), 0, SYSTEM_ADDRESS, PREDEPLOY, 10_000_000, 0, b"init").encode_transaction()
 
 
 def forced_transaction(
-    session_id: int, index: int, to: bytes = COUNTER, data: bytes = b"", sender: bytes = b"\x99" * 20
+    session_id: int,
+    index: int,
+    to: bytes = COUNTER,
+    data: bytes = b"",
+    sender: bytes = b"\x99" * 20,
+    due_at: int = 2**64 - 1,
 ) -> bytes:
-    return Message(chain_id(session_id), index, sender, to, 1_000_000, data).encode_transaction()
+    return Message(chain_id(session_id), index, sender, to, 1_000_000, due_at, data).encode_transaction()
 
 
 def sign(session_id: int, account: Any, nonce: int, to: bytes = RECIPIENT, **fields: Any) -> bytes:

@@ -209,6 +209,13 @@ class World:
         }
         return Terms(**values)
 
+    def register_terms(self, terms: Terms, template_id: bytes) -> None:
+        """Once for each template, as a game's deployment does."""
+        known = self.view(self.zk_relayer, "termsRegistered(bytes32,bytes32)", ["bool"], template_id, terms.hash())
+        if not known:
+            data = call_data(f"registerTerms(bytes32,{TERMS_ABI})", template_id, terms.as_abi_tuple())
+            self.send(self.zk_relayer, data)
+
     def open_session(
         self,
         *,
@@ -221,13 +228,15 @@ class World:
     ) -> int:
         """Opens a session through the lobby and mines the block that its seed comes from; returns its id."""
         terms = terms or self.terms()
+        template_id = template_id or self.template.template_id
+        self.register_terms(terms, template_id)
         data = call_data(
-            f"open(bytes32,address[],bytes,uint64,{TERMS_ABI})",
-            template_id or self.template.template_id,
+            "open(bytes32,bytes32,address[],bytes,uint64)",
+            template_id,
+            terms.hash(),
             [raw_address(player) for player in (players or PLAYERS[:2])],
             encode(["uint256"], [target]),
             max(self.now(), int(time.time())) + duration,
-            terms.as_abi_tuple(),
         )
         self.send(self.lobby, data)
         self.anvil.mine(mine)
@@ -247,13 +256,16 @@ class World:
         return int(self.view(self.zk_relayer, "lastClaimId()", ["uint64"]))
 
     def force(self, config: SessionConfig, to: bytes, data: bytes, sender: LocalAccount, gas: int = 300_000) -> None:
-        """`forceTransaction` by a player."""
+        """`forceTransaction` by a player, in a session of the usual terms."""
+        terms = self.terms()
+        assert config.terms_hash == terms.hash()
         self.anvil.set_balance(sender.address, 10**18)
         players = [raw_address(player) for player in PLAYERS[:2]]
         assert config.players_hash == players_hash(players)
         payload = call_data(
-            f"forceTransaction({SESSION_CONFIG_ABI},address[],address,uint64,bytes)",
+            f"forceTransaction({SESSION_CONFIG_ABI},{TERMS_ABI},address[],address,uint64,bytes)",
             config.as_abi_tuple(),
+            terms.as_abi_tuple(),
             players,
             to,
             gas,
@@ -277,14 +289,16 @@ class World:
     def settle_unanimously(self, session: Session, result: bytes) -> None:
         """All players sign the result."""
         config = session_config(session)
-        digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result))
+        valid_until = self.now() + 3600
+        digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result), valid_until)
         by_address = {raw_address(player): bytes(player.key) for player in PLAYERS}
         payload = call_data(
-            f"settleUnanimously({SESSION_CONFIG_ABI},{TERMS_ABI},address[],bytes,bytes[])",
+            f"settleUnanimously({SESSION_CONFIG_ABI},{TERMS_ABI},address[],bytes,uint64,bytes[])",
             config.as_abi_tuple(),
             Terms.decode(session.terms).as_abi_tuple(),
             list(session.players),
             result,
+            valid_until,
             [sign_digest(digest, by_address[player]) for player in session.players],
         )
         self.send(self.zk_relayer, payload)

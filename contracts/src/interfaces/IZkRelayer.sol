@@ -5,8 +5,8 @@ import {IBondAccounts} from "./IBondAccounts.sol";
 import {
     Anchor,
     ClaimHeader,
+    ClaimedChain,
     DataMode,
-    SessionClaim,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -16,15 +16,16 @@ import {
 /// @title Sessions' registry on L1: opening, inbox, claims, settlement, abort. docs/protocol.md is its specification.
 interface IZkRelayer is IBondAccounts {
     event TemplateRegistered(bytes32 indexed templateId, bytes32 stateRoot, bytes32 dataHash, string uri);
-    /// @dev The configuration's other members are the log's block and its timestamp, and hashes of what is here.
+    event TermsRegistered(bytes32 indexed templateId, bytes32 indexed termsHash, Terms terms);
+    /// @dev The configuration's other members are the log's block and its timestamp, and hashes of what is here. The terms are in TermsRegistered.
     event SessionOpened(
         uint64 indexed sessionId,
         address indexed game,
         bytes32 indexed templateId,
         uint64 deadline,
+        bytes32 termsHash,
         address[] players,
-        bytes initData,
-        Terms terms
+        bytes initData
     );
     event MessageEnqueued(
         uint64 indexed sessionId,
@@ -32,6 +33,7 @@ interface IZkRelayer is IBondAccounts {
         address indexed from,
         address to,
         uint64 gasLimit,
+        uint64 dueAt,
         bytes data,
         bytes32 inboxHash
     );
@@ -44,9 +46,12 @@ interface IZkRelayer is IBondAccounts {
         bytes32[] blobHashes
     );
     event ClaimReleased(uint64 indexed claimId, uint256 bond);
-    event LeafHeld(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
-    event LeafReleased(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
-    event LeafKilled(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    /// @dev Its first open dispute. Further ones are the dispute contract's to tell.
+    event LeafHeld(uint64 indexed claimId, uint32 indexed index);
+    event LeafBound(uint64 indexed claimId, uint32 indexed index, uint64 indexed sessionId);
+    /// @dev Its last open dispute ended in the claim's favour.
+    event LeafReleased(uint64 indexed claimId, uint32 indexed index);
+    event LeafKilled(uint64 indexed claimId, uint32 indexed index);
     event CheckpointConfirmed(uint64 indexed sessionId, uint64 indexed claimId, uint64 number, bytes32 blockHash);
     event SessionSettled(uint64 indexed sessionId, uint64 indexed claimId, bytes32 resultHash);
     event SessionAborted(uint64 indexed sessionId);
@@ -54,6 +59,7 @@ interface IZkRelayer is IBondAccounts {
     event CallbackDelivered(uint64 indexed sessionId);
 
     error UnknownTemplate(bytes32 templateId);
+    error UnknownTerms(bytes32 templateId, bytes32 termsHash);
     error WrongPlayers();
     error InitDataTooLarge(uint256 length);
     error WrongDeadline(uint64 deadline);
@@ -64,6 +70,7 @@ interface IZkRelayer is IBondAccounts {
     error WrongMessageGas(uint64 gasLimit);
     error MessageTooLarge(uint256 length);
     error AfterDeadline(uint64 deadline);
+    error NotOperator(address claimant);
     error WrongCount(uint256 count);
     error NoBlob();
     error NoData();
@@ -77,30 +84,39 @@ interface IZkRelayer is IBondAccounts {
     error ClaimHeld(uint64 claimId);
     error SessionHeld(uint64 sessionId);
     error WrongLeaf(uint64 claimId, uint32 index);
+    error TooFewSettled(uint256 settled, uint256 least);
+    error WrongChain(uint64 sessionId);
     error NotAnchored(uint64 sessionId, uint64 firstNumber);
     error WrongTimestamp(uint64 sessionId, uint64 timestamp);
     error WrongInboxCount(uint64 sessionId, uint64 claimed, uint256 enqueued);
     error MessageLeftOut(uint64 sessionId, uint64 index);
     error WrongSignature(address player);
+    error SignaturesExpired(uint64 validUntil);
     error BeforeAbort(uint64 sessionId, uint256 from);
     error NoFailedCallback(uint64 sessionId);
     error CallbackReverted(uint64 sessionId);
 
     function registerTemplate(bytes32 stateRoot, bytes32 dataHash, string calldata uri) external returns (bytes32 templateId);
 
+    /// @notice Makes it possible to open sessions of a template with these terms. Anyone, once for all sessions: so their openings needn't carry the terms.
+    function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash);
+
     /// @notice Opens a session for the calling game contract.
+    /// @param termsHash Of terms that are registered with the template.
     /// @param deadline Seconds since 1970; from this session timestamp on anyone may stop the game.
     function openSession(
         bytes32 templateId,
+        bytes32 termsHash,
         address[] calldata players,
         bytes calldata initData,
-        uint64 deadline,
-        Terms calldata terms
+        uint64 deadline
     ) external returns (uint64 sessionId);
 
-    /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay. Players and the game contract only.
+    /// @notice Puts a call into the session that it must execute within the terms' inclusionDelay: no block takes it whose parent's timestamp is later.
+    /// Players and the game contract only.
     function forceTransaction(
         SessionConfig calldata config,
+        Terms calldata terms,
         address[] calldata players,
         address to,
         uint64 gasLimit,
@@ -110,10 +126,16 @@ interface IZkRelayer is IBondAccounts {
     /// @notice Claims the results of `count` sessions; locks `claimBond * count` wei of the caller's deposit, to which the value sent is added first.
     /// @param dataHash For DataMode.OnDemand only: the hash of the data that the claimant keeps.
     /// @param data For DataMode.Calldata only.
-    function claim(bytes32 root, uint32 count, Terms calldata terms, bytes32 dataHash, bytes calldata data)
-        external
-        payable
-        returns (uint64 claimId);
+    /// @param operatorSignature Where the terms name no dispute contract, nobody could oppose a claim: it is then the operator's, or has his EIP-712
+    /// signature over Claim(claimant, root, count, termsHash). Ignored where there are disputes: then anybody may claim.
+    function claim(
+        bytes32 root,
+        uint32 count,
+        Terms calldata terms,
+        bytes32 dataHash,
+        bytes calldata data,
+        bytes calldata operatorSignature
+    ) external payable returns (uint64 claimId);
 
     /// @notice Settles one session under a claim whose window is over. Its range starts at block 0.
     function settle(
@@ -132,6 +154,7 @@ interface IZkRelayer is IBondAccounts {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external;
 
@@ -142,45 +165,62 @@ interface IZkRelayer is IBondAccounts {
         Settlement calldata item,
         uint32 index,
         bytes32[] calldata proof,
+        ClaimedChain calldata chain,
         Anchor calldata anchor
     ) external;
 
     /// @notice Settles all sessions of a claim, given in the order of its leaves. Those already decided, in dispute, or in need of an anchor are passed over.
-    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items) external;
+    /// Stops where the gas that callbacks left isn't enough for the next one; the rest can be settled later.
+    /// @param least Reverts if it settles fewer. Estimators of gas look for the least gas that a call succeeds with: asked for all sessions, they find the gas
+    /// for all; sent with 1, no callback that burns more than it did then can undo the others.
+    function settleAll(uint64 claimId, ClaimHeader calldata header, Settlement[] calldata items, uint256 least) external;
 
     /// @notice Unlocks the claimant's bond once the window is over and nothing is held.
     function releaseBond(uint64 claimId, ClaimHeader calldata header) external;
 
-    /// @notice Settles at any time by the EIP-712 signatures of all players, in their order, over SessionResult(configHash, resultHash).
+    /// @notice Settles at any time by the EIP-712 signatures of all players, in their order, over SessionResult(configHash, resultHash, validUntil).
+    /// @param validUntil The last L1 timestamp at which the signatures count, so that an offer that was not taken up doesn't bind its signers for ever.
     function settleUnanimously(
         SessionConfig calldata config,
         Terms calldata terms,
         address[] calldata players,
         bytes calldata result,
+        uint64 validUntil,
         bytes[] calldata signatures
     ) external;
 
-    /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a dispute about it is open or was won less than an hour ago.
+    /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a leaf bound to it is in dispute or won its dispute less than an hour ago.
     function abort(SessionConfig calldata config, Terms calldata terms) external;
 
     /// @notice Calls the game contract again after a failed callback, with all the gas that the caller gives, at least the terms' `callbackGas`.
     /// @param result The settled result; ignored for an aborted session.
     function retryCallback(SessionConfig calldata config, bytes calldata result) external;
 
-    /// @notice Stops a claim's leaf from settling while it is disputed. The terms' dispute contract only, within the window.
-    function holdLeaf(
+    /// @notice Opens a dispute about a claim's leaf, which can't settle until all of its disputes are over. The terms' dispute contract only, within the window.
+    /// @dev By its index alone: of a leaf whose preimage the claimant keeps secret nobody could show more. Disputes are counted, so that a friendly one
+    /// keeps no other out.
+    function holdLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external;
+
+    /// @notice Shows which session a leaf in dispute is of, so that the session isn't aborted before the leaf can settle. Anyone: it is in the claimant's interest.
+    /// @dev Only a leaf that would settle, or be confirmed, if it weren't in dispute: another one must not put an abort off.
+    /// @param item Its result is not read.
+    /// @param resultHash Zero for a checkpoint.
+    /// @param anchor Ignored when the range starts at block 0.
+    function bindLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
-        SessionConfig calldata config,
-        SessionClaim calldata leaf,
+        Settlement calldata item,
+        bytes32 resultHash,
         uint32 index,
-        bytes32[] calldata proof
+        bytes32[] calldata proof,
+        ClaimedChain calldata chain,
+        Anchor calldata anchor
     ) external;
 
-    /// @notice Ends a dispute in the claim's favour.
+    /// @notice Ends one dispute about a leaf in the claim's favour.
     function releaseLeaf(uint64 claimId, ClaimHeader calldata header, uint32 index) external;
 
-    /// @notice Ends a dispute against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
+    /// @notice Ends all disputes about a leaf against the claim: the leaf never settles; its bond goes to `recipients` by `shares`, the rest is burnt.
     function killLeaf(
         uint64 claimId,
         ClaimHeader calldata header,
@@ -195,7 +235,7 @@ interface IZkRelayer is IBondAccounts {
     /// @notice The least inclusion delay that terms may have, in seconds: a sixth of the least window.
     function minInclusionDelay() external view returns (uint32);
 
-    /// @notice The EIP-712 domain separator of preconfirmations and session results.
+    /// @notice The EIP-712 domain separator of preconfirmations, claims and session results.
     function domainSeparator() external view returns (bytes32);
 
     function chainIdBase() external view returns (uint64);
@@ -211,10 +251,19 @@ interface IZkRelayer is IBondAccounts {
         external
         view
         returns (address claimant, uint32 held, uint32 killed, bool released, bytes32 headerHash);
+
+    /// @return disputes How many are open.
+    /// @return killed Whether one was won against the claim.
+    /// @return sessionId The session, once the leaf was bound to it; else 0.
+    function leafRecord(uint64 claimId, uint32 index)
+        external
+        view
+        returns (uint32 disputes, bool killed, uint64 sessionId);
     function callbackFailed(uint64 sessionId) external view returns (bool);
 
     /// @return True if a range of the session may start at this block.
     function checkpointConfirmed(uint64 sessionId, uint64 number, bytes32 blockHash) external view returns (bool);
     function configHash(SessionConfig calldata config) external view returns (bytes32);
     function templateExists(bytes32 templateId) external view returns (bool);
+    function termsRegistered(bytes32 templateId, bytes32 termsHash) external view returns (bool);
 }

@@ -18,8 +18,8 @@ enum SessionStatus {
 
 /// @notice What the game contract fixes for a session at its opening.
 struct Terms {
-    address operator; // signs preconfirmations
-    address disputeGame; // may hold and kill claims of these sessions; zero: no disputes
+    address operator; // signs preconfirmations, and claims where there are no disputes
+    address disputeGame; // may hold and kill claims of these sessions; zero: no disputes, and only the operator claims
     address verifier; // IZkVerifier
     bytes32 programId; // the guest program
     uint96 claimBond; // wei per session in a claim
@@ -43,19 +43,23 @@ struct SessionConfig {
     bytes32 termsHash;
 }
 
-/// @notice What a claim says of one session: a leaf of its Merkle tree.
-struct SessionClaim {
-    uint64 sessionId;
-    bytes32 configHash;
+/// @notice The blocks that a claim is about.
+struct ClaimedChain {
     bytes32 seed;
-    uint64 firstNumber;
     uint64 lastNumber;
-    uint64 lastTimestamp;
     bytes32 lastHash;
     bytes32 blockHashesRoot;
-    bytes32 resultHash;
-    uint64 inboxCount;
+}
+
+/// @notice What a claim says of one session, which `configHash` names: a leaf of its Merkle tree.
+struct SessionClaim {
+    bytes32 configHash;
+    bytes32 resultHash; // zero for a checkpoint
     bytes32 inboxHash;
+    uint64 firstNumber;
+    uint64 lastTimestamp;
+    uint64 inboxCount;
+    ClaimedChain chain; // its hash in the leaf
 }
 
 /// @notice A claim's parameters. L1 keeps their hash only; callers bring them again.
@@ -65,29 +69,22 @@ struct ClaimHeader {
     address disputeGame; // from here on the terms' values
     uint96 claimBond;
     uint32 challengeWindow;
-    uint32 inclusionDelay;
     uint32 callbackGas;
     uint32 count; // leaves
     uint64 claimedAt; // L1 timestamp
 }
 
-/// @notice One session to settle, or a checkpoint to confirm (its result is empty). What L1 can derive (configHash, termsHash, resultHash, inboxHash) is not sent.
+/// @notice One session to settle, or a checkpoint to confirm (its result is empty). What L1 can derive (configHash, resultHash, inboxHash) is not sent.
+/// @dev SessionHash copies the first four members into the preimage of configHash and the next four into that of the leaf, as they stand here.
 struct Settlement {
     uint64 sessionId;
     uint64 openedAt;
-    uint64 openedBlock;
-    uint64 deadline;
+    address game;
+    bytes32 setupHash;
     uint64 firstNumber;
-    uint64 lastNumber;
     uint64 lastTimestamp;
     uint64 inboxCount;
-    address game;
-    bytes32 templateId;
-    bytes32 playersHash;
-    bytes32 initDataHash;
-    bytes32 seed;
-    bytes32 lastHash;
-    bytes32 blockHashesRoot;
+    bytes32 chainHash;
     bytes result;
 }
 

@@ -21,9 +21,17 @@ library IsolatedCall {
         return _call(target, gasleft(), data);
     }
 
+    /// @notice Whether a call with `gasLimit` gas can be made now.
+    function fits(uint256 gasLimit) internal view returns (bool) {
+        return gasleft() >= _needed(gasLimit);
+    }
+
     function _checkGas(uint256 gasLimit) private view {
-        uint256 needed = gasLimit + gasLimit / 63 + OVERHEAD;
-        if (gasleft() < needed) revert NotEnoughGas(gasleft(), needed);
+        if (!fits(gasLimit)) revert NotEnoughGas(gasleft(), _needed(gasLimit));
+    }
+
+    function _needed(uint256 gasLimit) private pure returns (uint256) {
+        return gasLimit + gasLimit / 63 + OVERHEAD;
     }
 
     function _call(address target, uint256 gasLimit, bytes memory data) private returns (bool success) {

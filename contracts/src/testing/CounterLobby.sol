@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IExclaveGame} from "../interfaces/IExclaveGame.sol";
 import {IZkRelayer} from "../interfaces/IZkRelayer.sol";
-import {Terms} from "../interfaces/Types.sol";
 
 /// @title The smallest game contract on L1, for tests: opens sessions of CounterGame and notes what comes back.
 contract CounterLobby is IExclaveGame {
@@ -28,11 +27,14 @@ contract CounterLobby is IExclaveGame {
         relayer = relayer_;
     }
 
-    function open(bytes32 templateId, address[] calldata players, bytes calldata initData, uint64 deadline, Terms calldata terms)
-        external
-        returns (uint64)
-    {
-        return relayer.openSession(templateId, players, initData, deadline, terms);
+    function open(
+        bytes32 templateId,
+        bytes32 termsHash,
+        address[] calldata players,
+        bytes calldata initData,
+        uint64 deadline
+    ) external returns (uint64) {
+        return relayer.openSession(templateId, termsHash, players, initData, deadline);
     }
 
     function setRefusing(bool refusing_) external {

@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IExclaveGame} from "../../src/interfaces/IExclaveGame.sol";
 import {IZkRelayer} from "../../src/interfaces/IZkRelayer.sol";
-import {Terms} from "../../src/interfaces/Types.sol";
 
 /// @dev A game contract that misbehaves in its callbacks as told.
 contract HostileGame is IExclaveGame {
@@ -31,13 +30,6 @@ contract HostileGame is IExclaveGame {
     function setMode(Mode mode_, bytes calldata reentry_) external {
         mode = mode_;
         reentry = reentry_;
-    }
-
-    function open(bytes32 templateId, address[] calldata players, bytes calldata initData, uint64 deadline, Terms calldata terms)
-        external
-        returns (uint64)
-    {
-        return relayer.openSession(templateId, players, initData, deadline, terms);
     }
 
     function onSessionSettled(uint64, bytes calldata result) external {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SessionClaim, SessionConfig, Settlement, Terms} from "../../src/interfaces/Types.sol";
+import {ClaimedChain, SessionClaim, SessionConfig, Settlement, Terms} from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
 import {SessionHash} from "../../src/libraries/SessionHash.sol";
 
@@ -36,12 +36,20 @@ contract ProtocolHashes {
         return SessionHash.config(chainId, value);
     }
 
-    function message(uint64 chainId, uint64 index, address from, address to, uint64 gasLimit, bytes calldata data)
-        external
-        pure
-        returns (bytes32)
-    {
-        return SessionHash.message(chainId, index, from, to, gasLimit, data);
+    function message(
+        uint64 chainId,
+        uint64 index,
+        address from,
+        address to,
+        uint64 gasLimit,
+        uint64 dueAt,
+        bytes calldata data
+    ) external pure returns (bytes32) {
+        return SessionHash.message(chainId, index, from, to, gasLimit, dueAt, data);
+    }
+
+    function chain(ClaimedChain calldata value) external pure returns (bytes32) {
+        return SessionHash.chain(value);
     }
 
     function blockHashLeaf(bytes32 blockHash) external pure returns (bytes32) {

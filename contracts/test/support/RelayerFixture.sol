@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 import {IZkRelayer} from "../../src/interfaces/IZkRelayer.sol";
 import {
     ClaimHeader,
+    ClaimedChain,
     DataMode,
-    SessionClaim,
     SessionConfig,
     SessionStatus,
     Settlement,
@@ -22,16 +22,17 @@ abstract contract RelayerFixture is TestBase {
     uint32 internal constant MIN_WINDOW = 60;
     uint32 internal constant WINDOW = 600;
     bytes32 internal constant SESSION_RESULT_TYPEHASH =
-        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
     uint96 internal constant BOND = 0.01 ether;
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
+    uint256 internal constant OPERATOR_KEY = 0x0be7a708;
 
     IZkRelayer internal relayer;
     bytes32 internal templateId;
     address internal alice;
     address internal bob;
-    address internal operator = address(0x0be7a708);
+    address internal operator;
     address internal disputes;
 
     function setUpRelayer() internal {
@@ -41,6 +42,7 @@ abstract contract RelayerFixture is TestBase {
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
         alice = vm.addr(ALICE_KEY);
         bob = vm.addr(BOB_KEY);
+        operator = vm.addr(OPERATOR_KEY);
         vm.deal(operator, 1000 ether);
         disputes = address(new TestDisputeGame(relayer));
     }
@@ -83,8 +85,9 @@ abstract contract RelayerFixture is TestBase {
         returns (SessionConfig memory config)
     {
         uint64 deadline = defaultDeadline();
+        bytes32 termsHash = relayer.registerTerms(templateId, terms);
         vm.prank(game);
-        uint64 sessionId = relayer.openSession(templateId, players, hex"1234", deadline, terms);
+        uint64 sessionId = relayer.openSession(templateId, termsHash, players, hex"1234", deadline);
         config = configOf(sessionId, game, terms, players, deadline);
         assertTrue(relayer.sessionStatus(sessionId) == SessionStatus.Open, "opened");
     }
@@ -110,56 +113,60 @@ abstract contract RelayerFixture is TestBase {
         });
     }
 
+    function setupHashOf(SessionConfig memory config) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                config.openedBlock, config.deadline, config.templateId, config.playersHash, config.initDataHash
+            )
+        );
+    }
+
+    /// @dev The blocks of `itemFor`.
+    function chainFor(uint64 sessionId) internal pure returns (ClaimedChain memory) {
+        return ClaimedChain({
+            seed: keccak256(abi.encode("seed", sessionId)),
+            lastNumber: 93,
+            lastHash: keccak256(abi.encode("last", sessionId)),
+            blockHashesRoot: keccak256(abi.encode("blocks", sessionId))
+        });
+    }
+
     function itemFor(SessionConfig memory config, bytes memory result) internal view returns (Settlement memory) {
         return Settlement({
             sessionId: config.sessionId,
             openedAt: config.openedAt,
-            openedBlock: config.openedBlock,
-            deadline: config.deadline,
+            game: config.game,
+            setupHash: setupHashOf(config),
             firstNumber: 0,
-            lastNumber: 93,
             lastTimestamp: uint64(vm.getBlockTimestamp()),
             inboxCount: 0,
-            game: config.game,
-            templateId: config.templateId,
-            playersHash: config.playersHash,
-            initDataHash: config.initDataHash,
-            seed: keccak256(abi.encode("seed", config.sessionId)),
-            lastHash: keccak256(abi.encode("last", config.sessionId)),
-            blockHashesRoot: keccak256(abi.encode("blocks", config.sessionId)),
+            chainHash: SessionHash.chain(chainFor(config.sessionId)),
             result: result
         });
     }
 
-    function configOfItem(Settlement memory item, bytes32 termsHash) internal pure returns (SessionConfig memory) {
-        return SessionConfig({
-            sessionId: item.sessionId,
-            openedAt: item.openedAt,
-            openedBlock: item.openedBlock,
-            deadline: item.deadline,
-            game: item.game,
-            templateId: item.templateId,
-            playersHash: item.playersHash,
-            initDataHash: item.initDataHash,
-            termsHash: termsHash
-        });
+    /// @dev The leaf that `item` settles, of the session of `config`.
+    function leafFor(SessionConfig memory config, Settlement memory item) internal view returns (bytes32) {
+        return leafFor(config, item, keccak256(item.result));
     }
 
-    /// @dev The leaf that `item` settles.
-    function leafOf(Settlement memory item, bytes32 termsHash) internal view returns (SessionClaim memory) {
-        return SessionClaim({
-            sessionId: item.sessionId,
-            configHash: relayer.configHash(configOfItem(item, termsHash)),
-            seed: item.seed,
-            firstNumber: item.firstNumber,
-            lastNumber: item.lastNumber,
-            lastTimestamp: item.lastTimestamp,
-            lastHash: item.lastHash,
-            blockHashesRoot: item.blockHashesRoot,
-            resultHash: keccak256(item.result),
-            inboxCount: item.inboxCount,
-            inboxHash: relayer.inboxHash(item.sessionId, item.inboxCount)
-        });
+    function leafFor(SessionConfig memory config, Settlement memory item, bytes32 resultHash)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 encoded = keccak256(
+            abi.encode(
+                relayer.configHash(config),
+                resultHash,
+                relayer.inboxHash(item.sessionId, item.inboxCount),
+                item.firstNumber,
+                item.lastTimestamp,
+                item.inboxCount,
+                item.chainHash
+            )
+        );
+        return keccak256(bytes.concat(encoded));
     }
 
     function headerFor(bytes32 root, uint32 count, Terms memory terms) internal view returns (ClaimHeader memory) {
@@ -169,7 +176,6 @@ abstract contract RelayerFixture is TestBase {
             disputeGame: terms.disputeGame,
             claimBond: terms.claimBond,
             challengeWindow: terms.challengeWindow,
-            inclusionDelay: terms.inclusionDelay,
             callbackGas: terms.callbackGas,
             count: count,
             claimedAt: uint64(vm.getBlockTimestamp())
@@ -182,7 +188,7 @@ abstract contract RelayerFixture is TestBase {
     {
         header = headerFor(root, count, terms);
         vm.prank(operator);
-        claimId = relayer.claim{value: uint256(terms.claimBond) * count}(root, count, terms, 0, hex"da7a");
+        claimId = relayer.claim{value: uint256(terms.claimBond) * count}(root, count, terms, 0, hex"da7a", "");
     }
 
     /// @dev A claim of one session.
@@ -191,7 +197,7 @@ abstract contract RelayerFixture is TestBase {
         returns (uint64 claimId, ClaimHeader memory header, Settlement memory item)
     {
         item = itemFor(config, result);
-        (claimId, header) = post(SessionHash.leaf(leafOf(item, config.termsHash)), 1, terms);
+        (claimId, header) = post(leafFor(config, item), 1, terms);
     }
 
     /// @dev A claim of several sessions with equal terms.
@@ -202,7 +208,7 @@ abstract contract RelayerFixture is TestBase {
         leaves = new bytes32[](items.length);
         bytes32[] memory tree = new bytes32[](items.length);
         for (uint256 i; i < items.length; ++i) {
-            leaves[i] = SessionHash.leaf(leafOf(items[i], configs[i].termsHash));
+            leaves[i] = leafFor(configs[i], items[i]);
             tree[i] = leaves[i];
         }
         (claimId, header) = post(MerkleTree.rootInPlace(tree), uint32(items.length), terms);
@@ -242,13 +248,21 @@ abstract contract RelayerFixture is TestBase {
         return new bytes32[](0);
     }
 
-    function resultDigest(bytes32 configHash, bytes memory result) internal view returns (bytes32) {
-        bytes32 structHash = keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result)));
+    function typedDataDigest(bytes32 structHash) internal view returns (bytes32) {
         return keccak256(abi.encodePacked(hex"1901", relayer.domainSeparator(), structHash));
     }
 
-    function signResult(uint256 key, bytes32 configHash, bytes memory result) internal returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, resultDigest(configHash, result));
+    function resultDigest(bytes32 configHash, bytes memory result, uint64 validUntil) internal view returns (bytes32) {
+        return typedDataDigest(
+            keccak256(abi.encode(SESSION_RESULT_TYPEHASH, configHash, keccak256(result), validUntil))
+        );
+    }
+
+    function signResult(uint256 key, bytes32 configHash, bytes memory result, uint64 validUntil)
+        internal
+        returns (bytes memory)
+    {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, resultDigest(configHash, result, validUntil));
         return abi.encodePacked(r, s, v);
     }
 }

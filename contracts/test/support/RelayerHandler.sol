@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {
+    Anchor,
     ClaimHeader,
     SessionConfig,
     SessionStatus,
@@ -9,17 +10,16 @@ import {
     Terms
 } from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
-import {SessionHash} from "../../src/libraries/SessionHash.sol";
 import {HostileGame} from "./Games.sol";
 import {RelayerFixture} from "./RelayerFixture.sol";
 import {TestDisputeGame} from "./TestDisputeGame.sol";
 
 /// @dev Several actors doing anything at any time. Calls that ZkRelayer refuses are part of it; what it accepts is noted here.
 contract RelayerHandler is RelayerFixture {
-    enum Leaf {
-        Live,
-        Held,
-        Killed
+    struct Leaf {
+        uint256 disputes;
+        bool killed;
+        bool bound;
     }
 
     struct Claim {
@@ -39,6 +39,8 @@ contract RelayerHandler is RelayerFixture {
     Claim[] private _claims;
     mapping(uint256 claim => mapping(uint256 index => Settlement)) private _items;
     mapping(uint256 claim => mapping(uint256 index => Leaf)) private _states;
+    /// @dev When a leaf bound to the session last came out of its disputes.
+    mapping(uint64 sessionId => uint256) private _releasedAt;
 
     uint256 public deposited;
     uint256 public withdrawn;
@@ -47,6 +49,7 @@ contract RelayerHandler is RelayerFixture {
     uint256 public settledByClaim;
     uint256 public killedLeaves;
     uint256 public releasedLeaves;
+    uint256 public boundLeaves;
 
     constructor() {
         setUpRelayer();
@@ -100,9 +103,10 @@ contract RelayerHandler is RelayerFixture {
     function forceOne(uint256 which, uint256 who) external {
         if (_configs.length == 0) return;
         SessionConfig memory config = _configs[which % _configs.length];
-        vm.prank(who % 2 == 0 ? alice : bob);
+        address player = who % 2 == 0 ? alice : bob;
+        vm.prank(player, player);
         (bool success,) = address(relayer).call(
-            abi.encodeCall(relayer.forceTransaction, (config, twoPlayers(), address(1), 21_000, ""))
+            abi.encodeCall(relayer.forceTransaction, (config, defaultTerms(), twoPlayers(), address(1), 21_000, ""))
         );
         assertTrue(
             success
@@ -124,14 +128,14 @@ contract RelayerHandler is RelayerFixture {
             if (which & 1 == 0) item.inboxCount = relayer.inboxCount(config.sessionId);
             else item.lastTimestamp = config.openedAt;
             _items[id][i] = item;
-            entry.leaves.push(SessionHash.leaf(leafOf(item, config.termsHash)));
+            entry.leaves.push(leafFor(config, item));
         }
         address claimant = actor(who);
         uint256 bond = BOND * count;
         ClaimHeader memory header = headerFor(MerkleTree.rootInPlace(entry.leaves), uint32(count), terms);
         vm.prank(claimant);
         (bool success,) = address(relayer).call{value: bond / 2}(
-            abi.encodeCall(relayer.claim, (header.root, uint32(count), terms, 0, "data"))
+            abi.encodeCall(relayer.claim, (header.root, uint32(count), terms, 0, "data", ""))
         );
         if (!success) {
             _claims.pop();
@@ -165,7 +169,7 @@ contract RelayerHandler is RelayerFixture {
         Claim storage entry = _claims[which];
         Settlement[] memory items = new Settlement[](entry.leaves.length);
         for (uint256 i; i < items.length; ++i) items[i] = _items[which][i];
-        _try(abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items)));
+        _try(abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items, 0)));
         _noteSettlements(which);
     }
 
@@ -191,7 +195,9 @@ contract RelayerHandler is RelayerFixture {
     /// @dev A claim may name a session twice; each leaf is disputed by itself.
     function _hasLiveLeaf(uint256 which, uint64 sessionId) private view returns (bool) {
         for (uint256 i; i < _claims[which].leaves.length; ++i) {
-            if (_items[which][i].sessionId == sessionId && _states[which][i] == Leaf.Live) return true;
+            if (_items[which][i].sessionId != sessionId) continue;
+            Leaf storage state = _states[which][i];
+            if (state.disputes == 0 && !state.killed) return true;
         }
         return false;
     }
@@ -201,9 +207,11 @@ contract RelayerHandler is RelayerFixture {
         SessionConfig memory config = _configs[which % _configs.length];
         bytes32 hash = relayer.configHash(config);
         bytes[] memory both = new bytes[](2);
-        (both[0], both[1]) = (signResult(ALICE_KEY, hash, "agreed"), signResult(BOB_KEY, hash, "agreed"));
+        uint64 until = uint64(vm.getBlockTimestamp());
+        both[0] = signResult(ALICE_KEY, hash, "agreed", until);
+        both[1] = signResult(BOB_KEY, hash, "agreed", until);
         (bool success,) = address(relayer).call(
-            abi.encodeCall(relayer.settleUnanimously, (config, defaultTerms(), twoPlayers(), "agreed", both))
+            abi.encodeCall(relayer.settleUnanimously, (config, defaultTerms(), twoPlayers(), "agreed", until, both))
         );
         assertTrue(success == (_lastStatus[config.sessionId] == SessionStatus.Open), "I1: once, while open");
         if (!success) return;
@@ -221,9 +229,25 @@ contract RelayerHandler is RelayerFixture {
         (success,) = address(relayer).call(abi.encodeCall(relayer.abort, (config, terms)));
         if (!success) return false;
         assertTrue(_lastStatus[config.sessionId] == SessionStatus.Open, "I1, I3: once, while open");
-        assertTrue(vm.getBlockTimestamp() >= uint256(config.deadline) + terms.abortDelay, "not before its time");
+        uint256 from = uint256(config.deadline) + terms.abortDelay;
+        assertTrue(vm.getBlockTimestamp() >= from, "not before its time");
+        if (vm.getBlockTimestamp() < from + 30 days) {
+            assertTrue(!_inDispute(config.sessionId), "I1: not while a result is in dispute");
+            uint256 releasedAt = _releasedAt[config.sessionId];
+            assertTrue(releasedAt == 0 || vm.getBlockTimestamp() >= releasedAt + 1 hours, "I1: time to settle");
+        }
         _lastStatus[config.sessionId] = SessionStatus.Aborted;
         ++aborted;
+    }
+
+    function _inDispute(uint64 sessionId) private view returns (bool) {
+        for (uint256 i; i < _claims.length; ++i) {
+            for (uint256 j; j < _claims[i].leaves.length; ++j) {
+                Leaf storage state = _states[i][j];
+                if (_items[i][j].sessionId == sessionId && state.bound && state.disputes != 0) return true;
+            }
+        }
+        return false;
     }
 
     function retryOne(uint256 which) external {
@@ -243,24 +267,41 @@ contract RelayerHandler is RelayerFixture {
         which %= _claims.length;
         Claim storage entry = _claims[which];
         index %= entry.leaves.length;
-        Settlement memory item = _items[which][index];
-        SessionConfig memory config = _configs[item.sessionId - 1];
-        bytes memory call = abi.encodeCall(
-            court.challenge,
-            (
-                uint64(which + 1),
-                entry.header,
-                config,
-                leafOf(item, config.termsHash),
-                uint32(index),
-                proofOf(entry.leaves, index)
-            )
-        );
+        Leaf storage state = _states[which][index];
+        bytes memory call = abi.encodeCall(court.challenge, (uint64(which + 1), entry.header, uint32(index)));
         vm.prank(actor(who));
         (bool success,) = address(court).call(call);
+        bool inWindow = vm.getBlockTimestamp() <= uint256(entry.header.claimedAt) + entry.header.challengeWindow;
+        assertTrue(success == (inWindow && !state.killed), "I1: nobody is kept from a dispute");
+        if (success) ++state.disputes;
+    }
+
+    function bindOne(uint256 which, uint256 index) external {
+        if (_claims.length == 0) return;
+        which %= _claims.length;
+        Claim storage entry = _claims[which];
+        index %= entry.leaves.length;
+        Settlement memory item = _items[which][index];
+        (bool success,) = address(relayer).call(
+            abi.encodeCall(
+                relayer.bindLeaf,
+                (
+                    uint64(which + 1),
+                    entry.header,
+                    item,
+                    keccak256(item.result),
+                    uint32(index),
+                    proofOf(entry.leaves, index),
+                    chainFor(item.sessionId),
+                    Anchor(0, noProof())
+                )
+            )
+        );
         if (!success) return;
-        assertTrue(_states[which][index] == Leaf.Live, "held once");
-        _states[which][index] = Leaf.Held;
+        Leaf storage state = _states[which][index];
+        assertTrue(state.disputes != 0, "bound in dispute");
+        state.bound = true;
+        ++boundLeaves;
     }
 
     function expireOne(uint256 which, uint256 index) external {
@@ -270,12 +311,14 @@ contract RelayerHandler is RelayerFixture {
     }
 
     function _expire(uint256 which, uint256 index) private {
+        // The first of its disputes: a claim that answers none in time loses by any.
         (bool success,) = address(court).call(
-            abi.encodeCall(court.expire, (uint64(which + 1), _claims[which].header, uint32(index)))
+            abi.encodeCall(court.expire, (uint64(which + 1), _claims[which].header, uint32(index), 0))
         );
         if (!success) return;
-        assertTrue(_states[which][index] == Leaf.Held, "killed once");
-        _states[which][index] = Leaf.Killed;
+        Leaf storage state = _states[which][index];
+        assertTrue(state.disputes != 0 && !state.killed, "killed once");
+        (state.disputes, state.killed) = (0, true);
         ++_claims[which].killed;
         ++killedLeaves;
     }
@@ -291,9 +334,11 @@ contract RelayerHandler is RelayerFixture {
             abi.encodeCall(relayer.releaseLeaf, (uint64(which + 1), entry.header, uint32(index)))
         );
         if (!success) return;
-        assertTrue(_states[which][index] == Leaf.Held, "released once");
+        Leaf storage state = _states[which][index];
+        assertTrue(state.disputes != 0, "released once");
+        if (--state.disputes != 0) return;
         ++releasedLeaves;
-        _states[which][index] = Leaf.Live;
+        if (state.bound) _releasedAt[_items[which][index].sessionId] = vm.getBlockTimestamp();
     }
 
     function releaseOne(uint256 which) external {
@@ -350,7 +395,7 @@ contract RelayerHandler is RelayerFixture {
         vm.warp(vm.getBlockTimestamp() + 100 days);
         for (uint256 i; i < _claims.length; ++i) {
             for (uint256 j; j < _claims[i].leaves.length; ++j) {
-                if (_states[i][j] == Leaf.Held) _expire(i, j);
+                if (_states[i][j].disputes != 0) _expire(i, j);
             }
             if (!_claims[i].released) assertTrue(_release(i), "I3: every bond comes back");
         }

@@ -6,8 +6,8 @@ use crate::witness::{verify_block_with_witness, Witness};
 use alloc::vec::Vec;
 use alloy_primitives::{keccak256, Bytes, B256};
 
-/// Length of `abi.encode(uint256 l1ChainId, address zkRelayer, uint64 chainId, SessionConfig)`: twelve words.
-const CONFIGURATION_LENGTH: usize = 12 * 32;
+/// Length of the preimage of `configHash`: eight words, of which `chainId` is the third.
+const CONFIGURATION_LENGTH: usize = 8 * 32;
 
 /// Input of the guest. Encoded, each field is a length (4 bytes, little-endian) and as many bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

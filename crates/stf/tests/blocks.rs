@@ -661,7 +661,7 @@ fn the_guest_trusts_nothing_in_its_input() {
     other[95] ^= 1;
     let forged = GuestInput { configuration: other.into(), ..input.clone() };
     assert!(matches!(guest_entry(&forged.encoded()), Err(GuestError::Config { .. })));
-    let short = GuestInput { configuration: configuration()[..352].to_vec().into(), ..input.clone() };
+    let short = GuestInput { configuration: configuration()[..224].to_vec().into(), ..input.clone() };
     assert_eq!(guest_entry(&short.encoded()), Err(GuestError::Input));
     // No witness at all, and one with a node too many.
     let empty = GuestInput { witness: Witness::default().encoded(), ..input.clone() };

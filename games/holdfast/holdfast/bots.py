@@ -78,6 +78,7 @@ class Bot:
     _turn: int = 0
     _tried: set[Action] = field(default_factory=set)
     _built: int = 0
+    _ways: dict[Tile, dict[Tile, int]] = field(default_factory=dict)
 
     def next_action(self, state: MatchState) -> Action:
         """What to do now."""
@@ -263,8 +264,10 @@ class Bot:
         return found
 
     def _distances(self, goal: Tile) -> dict[Tile, int]:
-        """Movement points to `goal` from everywhere, units aside."""
-        found: dict[Tile, int] = {}
+        """Movement points to `goal` from everywhere, units aside; found once, since the ground stays."""
+        if goal in self._ways:
+            return self._ways[goal]
+        found = self._ways[goal] = {}
         queue = [(0, goal)]
         while queue:
             spent, tile = heapq.heappop(queue)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import { UnitKind } from "../src/codegen/common.sol";
+import { Direction, UnitKind } from "../src/codegen/common.sol";
 import "../src/codegen/index.sol";
 import "../src/Errors.sol";
 import { HoldfastTest } from "./support/HoldfastTest.sol";
@@ -117,13 +117,64 @@ contract ConclusionTest is HoldfastTest {
     start(CROSSING, 3);
     endTurn(1);
     endTurn(2);
-    vm.prank(seat(3));
-    world.surrender();
+    _surrender(3);
     assertEq(world.viewMatch().turn, 2, "nobody waits for who has left");
-    vm.prank(seat(1));
-    world.surrender();
+    _surrender(1);
     assertEq(MatchRanking.get()[0], seat(2), "who stayed");
     assertEq(MatchRanking.get()[1], seat(1), "who left later");
+  }
+
+  /// @dev Whoever gives up loses, also to somebody who has not moved yet, whatever was done before.
+  function testSurrenderLosesToTheIdle() public {
+    uint256 clean = vm.snapshotState();
+    for (uint8 player = 1; player <= 2; ++player) {
+      vm.revertToState(clean);
+      start(FORD, 2);
+      _surrender(player);
+      _assertWon(3 - player);
+      assertEq(Player.getLastActiveTurn(player), 0, "to surrender is not to act");
+
+      vm.revertToState(clean);
+      start(FORD, 2);
+      build(player, Player.getKeepX(player), _stepAside(player), UnitKind.Militia);
+      _surrender(player);
+      _assertWon(3 - player);
+    }
+  }
+
+  /// @dev In a match of four, each surrender puts its player below all who are still in, idle or not.
+  function testEachSurrenderIsBelowAllWhoStay() public {
+    start(CROSSING, 4);
+    Tally.setDestroyed(4, 5000);
+    _surrender(4);
+    endTurn(2);
+    nextTurn();
+    _surrender(2);
+    assertTrue(!MatchFinished.get(), "two idle ones are left");
+    _surrender(1);
+    _assertWon(3);
+    address[] memory ranking = MatchRanking.get();
+    assertEq(ranking[1], seat(1), "left last");
+    assertEq(ranking[2], seat(2), "left second");
+    assertEq(ranking[3], seat(4), "left first, with the highest score");
+  }
+
+  function testSurrenderInTheLastTurnEndsTheMatchOnce() public {
+    start(CROSSING, 3);
+    vm.warp(block.timestamp + uint256(TURN_SECONDS) * (TURN_LIMIT - 1));
+    endTurn(1);
+    endTurn(2);
+    _surrender(3);
+    assertTrue(MatchFinished.get(), "nobody is waited for");
+    assertEq(MatchRanking.get()[2], seat(3), "who left");
+  }
+
+  function testNobodyLeavesAfterTheTurnLimit() public {
+    start(FORD, 2);
+    vm.warp(block.timestamp + uint256(TURN_SECONDS) * TURN_LIMIT);
+    vm.prank(seat(1));
+    vm.expectRevert(abi.encodeWithSelector(TurnLimitReached.selector, TURN_LIMIT));
+    world.surrender();
   }
 
   function testAbandoned() public {
@@ -150,17 +201,45 @@ contract ConclusionTest is HoldfastTest {
     for (uint8 i = 1; i <= count; ++i) {
       Tally.setDestroyed(i, uint32(numbers >> (32 * i)) % 4);
       if ((numbers >> i) & 1 == 1) Player.setLastActiveTurn(i, 1);
-      if ((numbers >> (8 + i)) & 1 == 1) Player.setExit(i, i);
+      if ((numbers >> (8 + i)) & 1 == 1) Player.setExit(i, count - i + 1);
     }
-    (address[] memory ranking, , ) = abi.decode(world.exclaveOutcomeIfStopped(), (address[], uint32[], uint32));
+    (address[] memory ranking, uint32[] memory scores, ) = abi.decode(
+      world.exclaveOutcomeIfStopped(),
+      (address[], uint32[], uint32)
+    );
     assertEq(ranking.length, count, "length");
     uint256 seen;
     for (uint256 i; i < count; ++i) seen |= 1 << PlayerNumber.get(ranking[i]);
     assertEq(seen, (uint256(1) << (count + 1)) - 2, "each once");
     for (uint256 i; i + 1 < count; ++i) {
-      bool acted = Player.getLastActiveTurn(PlayerNumber.get(ranking[i])) != 0;
-      assertTrue(acted || Player.getLastActiveTurn(PlayerNumber.get(ranking[i + 1])) == 0, "idle ones are last");
+      PlayerData memory better = Player.get(PlayerNumber.get(ranking[i]));
+      PlayerData memory worse = Player.get(PlayerNumber.get(ranking[i + 1]));
+      if (worse.exit == 0) {
+        assertEq(better.exit, 0, "who is in is above who is out");
+        assertTrue(better.lastActiveTurn != 0 || worse.lastActiveTurn == 0, "of those in, idle ones are last");
+        if ((better.lastActiveTurn == 0) == (worse.lastActiveTurn == 0)) {
+          assertTrue(scores[i] >= scores[i + 1], "then by score");
+        }
+      } else {
+        assertTrue(better.exit == 0 || better.exit > worse.exit, "who left later is above");
+      }
     }
+  }
+
+  function _surrender(uint8 player) private {
+    vm.prank(seat(player));
+    world.surrender();
+  }
+
+  function _assertWon(uint8 player) private view {
+    assertTrue(MatchFinished.get(), "finished");
+    assertEq(MatchRanking.get()[0], seat(player), "winner");
+  }
+
+  /// @dev Moves a player's first militia off its keep. @return The keep's y.
+  function _stepAside(uint8 player) private returns (uint8) {
+    move(player, first(player), steps(Direction.East, 1));
+    return Player.getKeepY(player);
   }
 
   function _takeKeep(uint8 player, uint8 victim) private {

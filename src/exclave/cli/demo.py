@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from eth_utils.address import to_checksum_address
 
 from exclave.cli.output import err, ether, fail, out, print_table, short
-from exclave.cli.rpc import number
+from exclave.cli.rpc import RpcFailure, number
+
+if TYPE_CHECKING:
+    from exclave.demo.run import Report
 
 
 def demo(
@@ -23,9 +29,11 @@ def demo(
     ] = None,
 ) -> None:
     """Show everything: L1, contracts, node, matches played by bots, claims, settlement and payout."""
-    from exclave.demo.game import GameUnavailable, load_game
+    from exclave.cli.l1 import TransactionFailed
+    from exclave.demo.game import GameFailed, GameUnavailable, load_game
     from exclave.demo.processes import CHECKOUT, ProcessFailed, interrupts
-    from exclave.demo.run import Demo, DemoFailed, Report
+    from exclave.demo.run import Demo, DemoFailed
+    from exclave.l1.errors import L1Error
 
     try:
         shown = load_game(game if game is not None else CHECKOUT / "games" / "holdfast")
@@ -36,6 +44,7 @@ def demo(
             keep.mkdir(parents=True)
         except OSError as error:
             fail(f"can't make the directory {keep}: {error.strerror}")
+    hint = f"\nData and logs are in {keep}." if keep else "\nRun it again with --keep DIR to keep data and logs."
     directory = (keep if keep is not None else Path(tempfile.mkdtemp(prefix="exclave-demo-"))).resolve()
 
     def phase(text: str) -> None:
@@ -43,69 +52,124 @@ def demo(
 
     said: dict[int, str] = {}
 
-    def progress(index: int, text: str) -> None:
-        if said.get(index) != text:
-            said[index] = text
-            err.print(f"    match {index + 1}: {text}", markup=False, highlight=False)
+    def progress(number: int, text: str) -> None:
+        if said.get(number) != text:
+            said[number] = text
+            err.print(f"    match {number}: {text}", markup=False, highlight=False)
 
-    async def run() -> Report | None:
+    async def run() -> bool:
+        """Whether it came to its end."""
         interrupted = interrupts()
+        complete = False
+        began = time.monotonic()
 
-        async def stay_here(l1_url: str, node_url: str, sessions: list[str]) -> None:
-            phase("Staying: stop with Ctrl-C")
-            for name, value in (("L1", l1_url), ("node", node_url), *(("session", url) for url in sessions)):
-                out.print(f"{name:>8}  {value}", markup=False, highlight=False)
-            await interrupted.wait()
+        async def done(report: Report) -> None:
+            nonlocal complete
+            complete = True
+            show(report)
+            phase(
+                f"Done in {time.monotonic() - began:.0f} s"
+                + ("" if stay else ". With --stay, everything keeps running")
+            )
+            if stay:
+                show_connections(report)
+                phase("Everything keeps running: stop it with Ctrl-C")
+                await interrupted.wait()
 
-        course = Demo(shown, directory, matches, phase, progress, stay_here if stay else None)
-        running = asyncio.create_task(course.run())
+        running = asyncio.create_task(Demo(shown, directory, matches, phase, progress, done).run())
         waiting = asyncio.create_task(interrupted.wait())
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if not running.done() and not stay:
-            running.cancel()
         waiting.cancel()
-        try:
-            return await running
-        except asyncio.CancelledError:
-            return None
+        if not running.done() and not complete:
+            phase("Interrupted: stopping everything")
+            running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        return complete
 
     try:
-        report = asyncio.run(run())
-    except (ProcessFailed, DemoFailed) as error:
-        fail(str(error))
+        complete = asyncio.run(run())
+    except (DemoFailed, GameFailed, ProcessFailed, TransactionFailed, RpcFailure, L1Error) as error:
+        fail(f"the demo failed: {error}{hint}")
     except Exception as error:
         err.print_exception()
-        fail(f"the demo failed: {error}" + (f"; logs are in {directory}" if keep else ""))
+        fail(f"the demo failed: {type(error).__name__}: {error}{hint}")
     finally:
         if keep is None:
             shutil.rmtree(directory, ignore_errors=True)
-    if report is None:
+    if not complete:
         raise typer.Exit(130)
-    show(report)
 
 
-def show(report: Any) -> None:
+def show(report: Report) -> None:
     """The final tables."""
     print_table(
         "Sessions",
-        ["Session", "Chain id", "Status", "Blocks", "Outcome"],
+        ["Match", "Session", "Chain id", "Status", "Blocks", "Transactions", "Gas"],
         [
-            (number(m["sessionId"]), number(m["chainId"]), m["status"], number(m["blockNumber"]), m["outcome"])
-            for m in report.matches
+            (
+                played.match.number,
+                played.match.session_id,
+                number(played.session["chainId"]),
+                played.session["status"],
+                number(played.session["blockNumber"]),
+                f"{played.played.transactions:,}",
+                f"{played.played.gas:,}",
+            )
+            for played in report.matches
         ],
     )
-    name = str if out.width >= 120 else short
-    rows = [(t.label, name("0x" + t.transaction_hash.hex()), t.gas_used, ether(t.fee, 9)) for t in report.transactions]
-    for t in reversed(report.node_transactions):
-        gas, price = number(t["gasUsed"]) or 0, number(t["effectiveGasPrice"]) or 0
-        purpose = t["key"].partition(":")[0]
-        rows.append((f"node: {purpose}", name(t["txHash"] or "-"), gas, ether(gas * price, 9)))
-    print_table("L1 transactions", ["What", "Transaction", "Gas", "Fee"], rows)
+    print_table("Outcome on L1", ["Match", "Prizes"], [(p.match.number, p.outcome) for p in report.matches])
+    name = str if out.width >= 140 else short
+    print_table(
+        "L1 transactions",
+        ["Block", "What", "Transaction", "Gas", "Fee"],
+        [
+            (
+                sent.block_number,
+                sent.label,
+                name("0x" + sent.transaction_hash.hex()),
+                f"{sent.gas_used:,}",
+                _fee(sent.fee),
+            )
+            for sent in report.transactions
+        ],
+    )
     print_table(
         "Balances",
-        ["Account", "Before", "After", "Change"],
+        ["Account", "Before", "After", "Won or lost", "Fees paid to L1"],
         [
-            (who, ether(before, 6), ether(after, 6), ("+" if after >= before else "-") + ether(abs(after - before), 6))
-            for who, (before, after) in report.balances.items()
+            *((b.name, ether(b.before, 6), ether(b.after, 6), _signed(b.won), _fee(b.fees)) for b in report.players),
+            (report.node.name, ether(report.node.before, 6), ether(report.node.after, 6), "", _fee(report.node.fees)),
+            ("the node's bonds in ZkRelayer", ether(0), ether(report.node_deposit, 6), "", ""),
         ],
     )
+    count = len(report.matches)
+    transactions = sum(played.played.transactions for played in report.matches)
+    gas = sum(played.played.gas for played in report.matches)
+    out.print(
+        f"{transactions:,} transactions with {gas:,} gas were played off-chain at no fee. Claiming and settling "
+        f"{count} matches took {report.settling_gas:,} gas on L1: {report.settling_gas // count:,} a match.",
+        highlight=False,
+    )
+
+
+def show_connections(report: Report) -> None:
+    """What a wallet or a program needs to look on. In lines, since cells of a table may be broken where one copies."""
+    player = report.matches[0].match.players[0]
+    lines = ["", "Networks for your wallet (currency: ETH)"]
+    lines += [f"  {network.name:<8} chain id {network.chain_id:<17} {network.url}" for network in report.networks]
+    lines += ["Contracts on L1"]
+    lines += [f"  {name:<14} {to_checksum_address(address)}" for name, address in report.contracts.items()]
+    lines += ["An account to import: match 1, player 1. It has ether in this demo only"]
+    lines += [f"  address        {player.address}", f"  private key    0x{bytes(player.key).hex()}"]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _fee(wei: int) -> str:
+    return ether(wei, 9)
+
+
+def _signed(wei: int) -> str:
+    return ("+" if wei > 0 else "-" if wei < 0 else "") + ether(abs(wei), 6)

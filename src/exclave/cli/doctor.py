@@ -24,6 +24,8 @@ import exclave
 from exclave.cli.config import ConfigPath
 from exclave.cli.output import err, escape, ether, out, print_json
 from exclave.config import Config, ConfigError, KeySource, SignerConfig, load_config
+from exclave.l1.signers import SignerError, SignerUnavailable, Web3Signer
+from exclave.protocol import address_bytes
 from exclave.store import DatabaseTooOld, Store, StoreError
 
 CHECKOUT = Path(exclave.__file__).resolve().parents[2]
@@ -256,18 +258,27 @@ def check_key(check: str, source: KeySource, chain_id: int) -> tuple[str | None,
 
 
 def _check_remote_signer(check: str, source: SignerConfig) -> Finding:
+    """Asks as the node does: by the service's REST interface, not JSON-RPC."""
     assert source.url is not None and source.address is not None
+    signer = Web3Signer(source.url.get_secret_value(), address_bytes(source.address))
+
+    async def ask() -> None:
+        try:
+            await signer.check()
+        finally:
+            await signer.close()
+
     try:
-        accounts = _rpc(source.url.get_secret_value(), 10.0, "eth_accounts")
-    except _NoAnswer as error:
-        return failed(check, f"the signing service doesn't answer: {error}", "start it, or correct signer.url")
-    if source.address.lower() not in [str(account).lower() for account in accounts or []]:
-        return failed(check, f"the signing service doesn't have {source.address}", "load the key into it")
+        asyncio.run(ask())
+    except SignerUnavailable as error:
+        return failed(check, str(error), "start it, or correct signer.url")
+    except SignerError as error:
+        return failed(check, str(error), "load the key into it, or correct signer.url and signer.address")
     return ok(check, f"{source.address} by a signing service")
 
 
 class _NoAnswer(Exception):
-    pass
+    """No answer, or none that can be used; the text says which."""
 
 
 def _rpc(url: str, timeout: float, method: str, *params: Any) -> Any:
@@ -278,10 +289,17 @@ def _rpc(url: str, timeout: float, method: str, *params: Any) -> Any:
         if "error" in answer:
             raise _NoAnswer(str(answer["error"]))
         return answer["result"]
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _NoAnswer(type(error).__name__) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _NoAnswer("it doesn't speak JSON-RPC") from None
+
+
+def _quantity(answer: Any, method: str) -> int:
+    """A JSON-RPC quantity. Raises `_NoAnswer`."""
+    if not isinstance(answer, str) or not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", answer):
+        raise _NoAnswer(f"{method} answers {str(answer)[:80]!r}, which is no quantity")
+    return int(answer, 16)
 
 
 def check_l1(config: Config, signer: str | None) -> Iterator[Finding]:
@@ -294,18 +312,18 @@ def check_l1(config: Config, signer: str | None) -> Iterator[Finding]:
             return _rpc(address, config.l1.request_timeout, method, *params)
 
         try:
-            chain_id = int(ask("eth_chainId"), 16)
+            chain_id = _quantity(ask("eth_chainId"), "eth_chainId")
             if chain_id != config.l1.chain_id:
                 yield failed(
                     check, f"has chain id {chain_id}, not {config.l1.chain_id}", "correct l1.rpc_urls or l1.chain_id"
                 )
                 continue
-            block = int(ask("eth_blockNumber"), 16)
+            block = _quantity(ask("eth_blockNumber"), "eth_blockNumber")
             code = ask("eth_getCode", config.l1.zk_relayer, "latest")
         except _NoAnswer as error:
             yield failed(check, f"doesn't answer: {error}", "start it, correct its URL, or take it out of l1.rpc_urls")
             continue
-        if code in ("0x", None):
+        if not isinstance(code, str) or code in ("", "0x"):
             yield failed(
                 check, f"there is no contract at {config.l1.zk_relayer}", "deploy ZkRelayer, or correct l1.zk_relayer"
             )
@@ -313,7 +331,11 @@ def check_l1(config: Config, signer: str | None) -> Iterator[Finding]:
         yield ok(check, f"chain {chain_id}, block {block}, ZkRelayer present")
         usable = usable or ask
     if usable is not None and signer is not None:
-        wei = int(usable("eth_getBalance", signer, "latest"), 16)
+        try:
+            wei = _quantity(usable("eth_getBalance", signer, "latest"), "eth_getBalance")
+        except _NoAnswer as error:
+            yield warning("signer balance", f"L1 doesn't tell it: {error}", "run doctor again, or check the L1 nodes")
+            return
         if wei < config.fees.low_balance_ether * 10**18:
             yield warning(
                 "signer balance", ether(wei), f"send ether to {signer}: it pays for claims, settlements and their bonds"

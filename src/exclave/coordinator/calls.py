@@ -9,7 +9,7 @@ from typing import Any
 
 from exclave.l1.client import CallRequest, L1Client
 from exclave.protocol import Anchor, ClaimHeader, Settlement, Terms, keccak256
-from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, SETTLEMENT_ABI
+from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, CLAIMED_CHAIN_ABI, SETTLEMENT_ABI
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.fields import decode_abi, encode_abi
 from exclave.protocol.terms import TERMS_ABI
@@ -35,12 +35,14 @@ class ClaimRecord:
     header_hash: bytes
 
 
+_LEAF = ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]")
+
 _SIGNATURES = {
-    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes"),
-    "settle": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]"),
-    "confirmCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
-    "settleFromCheckpoint": ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]", ANCHOR_ABI),
-    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]"),
+    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes", "bytes"),
+    "settle": _LEAF,
+    "confirmCheckpoint": (*_LEAF, CLAIMED_CHAIN_ABI, ANCHOR_ABI),
+    "settleFromCheckpoint": (*_LEAF, CLAIMED_CHAIN_ABI, ANCHOR_ABI),
+    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]", "uint256"),
     "releaseBond": ("uint64", CLAIM_HEADER_ABI),
     "sessionStatus": ("uint64",),
     "bondAccount": ("address",),
@@ -56,9 +58,13 @@ def encode_call(name: str, *values: object) -> bytes:
     return SELECTORS[name] + encode_abi(_SIGNATURES[name], values)
 
 
-def encode_claim(root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes) -> bytes:
-    """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only."""
-    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data)
+def encode_claim(
+    root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes, operator_signature: bytes
+) -> bytes:
+    """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only, the signature (of
+    `claim_digest`) where the terms name no dispute contract.
+    """
+    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data, operator_signature)
 
 
 def encode_settle(
@@ -69,16 +75,17 @@ def encode_settle(
     `settle`, or `settleFromCheckpoint` when its range starts at a checkpoint, or `confirmCheckpoint` when it is one.
     """
     arguments = (claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
+    blocks = (item.leaf.chain_as_abi_tuple(), anchor.as_abi_tuple())
     if item.leaf.result_hash == ZERO_HASH:
-        return encode_call("confirmCheckpoint", *arguments, anchor.as_abi_tuple())
+        return encode_call("confirmCheckpoint", *arguments, *blocks)
     if item.leaf.first_number:
-        return encode_call("settleFromCheckpoint", *arguments, anchor.as_abi_tuple())
+        return encode_call("settleFromCheckpoint", *arguments, *blocks)
     return encode_call("settle", *arguments)
 
 
-def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement]) -> bytes:
-    """`settleAll`: all sessions of a claim, in the order of its leaves."""
-    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items])
+def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement], least: int) -> bytes:
+    """`settleAll`: a claim's sessions in the order of its leaves, as far as the gas goes, but at least `least`."""
+    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items], least)
 
 
 def encode_release_bond(claim_id: int, header: ClaimHeader) -> bytes:

@@ -50,12 +50,14 @@ from exclave.protocol import (
     Settlement,
     Terms,
     block_hash_proof,
+    claim_digest,
     keccak256,
     merkle_proof,
     merkle_root,
     players_hash,
+    sign_digest,
 )
-from exclave.protocol.constants import ZERO_HASH
+from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
 from exclave.relayer.relayer import FOLLOWER
 from exclave.store import (
     Claim,
@@ -111,14 +113,16 @@ class Coordinator:
         manager: EthTxManager,
         settings: CoordinatorSettings,
         stopper: Stopper | None,
+        operator_key: bytes,
     ) -> None:
-        """`stopper` is None where sessions aren't stopped after their deadline."""
+        """`stopper` is None where sessions aren't stopped after their deadline. `operator_key` signs claims."""
         self._l1 = l1
         self._store = store
         self._intents = IntentRepository(store)
         self._manager = manager
         self._settings = settings
         self._stopper = stopper
+        self._operator_key = operator_key
         self._reader = ZkRelayerReader(l1, settings.zk_relayer)
         self._changed = asyncio.Event()
 
@@ -216,7 +220,9 @@ class Coordinator:
         intent = Intent(
             key=key,
             to=self._settings.zk_relayer,
-            data=encode_claim(root, len(members), terms, data_hash, calldata),
+            data=encode_claim(
+                root, len(members), terms, data_hash, calldata, self._sign_claim(root, len(members), terms)
+            ),
             value=deposit,
             blobs=pack_blobs(proposal.data) if terms.data_mode is DataMode.BLOB else (),
         )
@@ -257,6 +263,14 @@ class Coordinator:
             data_bytes=len(proposal.data),
             value=deposit,
         )
+
+    def _sign_claim(self, root: bytes, count: int, terms: Terms) -> bytes:
+        """The operator's consent, which L1 demands where nobody could dispute the claim."""
+        if terms.dispute_game != ZERO_ADDRESS:
+            return b""
+        settings, claimant = self._settings, self._manager.address
+        digest = claim_digest(settings.l1_chain_id, settings.zk_relayer, claimant, root, count, terms.hash())
+        return sign_digest(digest, self._operator_key)
 
     # -- settlement -------------------------------------------------------------------------------------------------
 
@@ -349,9 +363,15 @@ class Coordinator:
         attempt = max(job.attempts for job in open_jobs)
         if len(open_jobs) > 1 and all(leaf.result_hash != ZERO_HASH and not leaf.first_number for leaf in todo.claims):
             items = [todo.settlement(index) for index in range(len(todo.claims))]
-            data = encode_settle_all(claim_id, todo.header, items)
-            if await self._fits(data):
-                intent = Intent(key=f"{_settle_key(todo.claim)}:all:{attempt}", to=self._settings.zk_relayer, data=data)
+            gas = await self._gas_for(encode_settle_all(claim_id, todo.header, items, len(open_jobs)))
+            if gas is not None:
+                # INVARIANT I5: games that burn more by then keep some from this transaction, and undo none of it.
+                intent = Intent(
+                    key=f"{_settle_key(todo.claim)}:all:{attempt}",
+                    to=self._settings.zk_relayer,
+                    data=encode_settle_all(claim_id, todo.header, items, 1),
+                    gas_limit=min(gas * 6 // 5, TRANSACTION_GAS_CAP),
+                )
                 return [(intent, list(open_jobs))]
         leaves = [claim.leaf() for claim in todo.claims]
         intents = []
@@ -376,18 +396,18 @@ class Coordinator:
         hashes = self._store.blocks.hashes(leaf.session_id, leaf.first_number, leaf.last_number)
         return Anchor(hashes[0], tuple(block_hash_proof(hashes, 0)))
 
-    async def _fits(self, data: bytes) -> bool:
-        """Whether one transaction can do it: within the gas cap and the pools' size."""
+    async def _gas_for(self, data: bytes) -> int | None:
+        """What one transaction needs for it; None if it doesn't fit into the gas cap or the pools' size, or reverts."""
         if len(data) > 120_000:
-            return False
+            return None
         try:
             gas = await self._l1.estimate_gas(
                 CallRequest(to=self._settings.zk_relayer, data=data, sender=self._manager.address)
             )
         except NodeError as error:
             log.info("a claim's sessions are settled one by one", reason=str(error)[:200])
-            return False
-        return gas <= SETTLE_ALL_GAS
+            return None
+        return gas if gas <= SETTLE_ALL_GAS else None
 
     def _record_settlement(self, intents: Sequence[tuple[Intent, list[Job]]]) -> None:
         """The intents and their jobs' new state: all or nothing (INVARIANT I7)."""
@@ -522,7 +542,6 @@ def claim_header(claim: Claim, terms: Terms) -> ClaimHeader:
         dispute_game=terms.dispute_game,
         claim_bond=terms.claim_bond,
         challenge_window=terms.challenge_window,
-        inclusion_delay=terms.inclusion_delay,
         callback_gas=terms.callback_gas,
         count=claim.count,
         claimed_at=claim.claimed_at,

@@ -13,6 +13,7 @@ class CoordinatorSettings:
     """
 
     zk_relayer: bytes
+    l1_chain_id: int
     batch_size: int = 100
     batch_delay: float = 30.0
     checkpoint_blocks: int = 0

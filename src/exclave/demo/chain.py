@@ -14,6 +14,7 @@ from exclave.cli.l1 import encode_call, encode_creation, send
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.signers import LocalSigner
 from exclave.l1.values import L1Receipt
+from exclave.protocol import address_bytes
 
 FUNDS = 100 * 10**18
 MIN_CHALLENGE_WINDOW = 1
@@ -21,13 +22,20 @@ MIN_CHALLENGE_WINDOW = 1
 
 @dataclass(frozen=True, slots=True)
 class SentTransaction:
-    """A transaction for the final table; the fee is in wei."""
+    """A transaction for the final table; the fee, that of blobs included, is in wei."""
 
     label: str
+    sender: bytes
     transaction_hash: bytes
     block_number: int
     gas_used: int
     fee: int
+
+
+def sent_transaction(label: str, sender: bytes, receipt: L1Receipt) -> SentTransaction:
+    fee = receipt.gas_used * receipt.effective_gas_price
+    fee += (receipt.blob_gas_used or 0) * (receipt.blob_gas_price or 0)
+    return SentTransaction(label, sender, receipt.transaction_hash, receipt.block_number, receipt.gas_used, fee)
 
 
 class DemoChain:
@@ -50,12 +58,17 @@ class DemoChain:
         """Send a transaction, wait for it, and keep it for the table."""
         async with self._sending[sender.address]:  # one at a time: its nonce is counted by L1
             receipt = await send(self.client, LocalSigner(bytes(sender.key)), to, data, value)
-        fee = receipt.gas_used * receipt.effective_gas_price
-        self.sent.append(SentTransaction(label, receipt.transaction_hash, receipt.block_number, receipt.gas_used, fee))
+        self.sent.append(sent_transaction(label, address_bytes(sender.address), receipt))
         return receipt
 
     async def call(self, to: bytes, data: bytes) -> bytes:
         return await self.client.call(CallRequest(to=to, data=data))
+
+    async def deposit_of(self, account: LocalAccount) -> int:
+        """Wei that an account has in ZkRelayer for bonds, free and locked."""
+        call = encode_call(contracts.load("ZkRelayer"), "bondAccount", account.address)
+        answer = await self.call(self.zk_relayer, call)
+        return int.from_bytes(answer[:32], "big") + int.from_bytes(answer[32:64], "big")
 
     async def deploy_zk_relayer(self, deployer: LocalAccount) -> None:
         data = encode_creation(contracts.load("ZkRelayer"), MIN_CHALLENGE_WINDOW)

@@ -24,6 +24,10 @@ class GameUnavailable(Exception):
     """The directory holds no game that the demo can show."""
 
 
+class GameFailed(Exception):
+    """A match couldn't be opened, played or paid out; the text says why."""
+
+
 class DemoL1(Protocol):
     """The L1 of the demo, as a game sees it."""
 
@@ -40,14 +44,23 @@ class DemoL1(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A match on L1: its session, and who plays."""
+    """A match on L1: its number in the demo (from 1), its session, and who plays."""
 
+    number: int
     session_id: int
     players: Sequence[LocalAccount]
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a match took in its session."""
+
+    transactions: int
+    gas: int
+
+
 class DemoGame(Protocol):
-    """A game with bots."""
+    """A game with bots. Its methods raise `GameFailed` when it can't go on."""
 
     name: str
     players_per_match: int
@@ -56,20 +69,20 @@ class DemoGame(Protocol):
         """The file of the game's template."""
         ...
 
-    async def deploy(self, l1: DemoL1, deployer: LocalAccount) -> None:
-        """Put the game's L1 contracts (lobby, stakes) on L1."""
+    async def deploy(self, l1: DemoL1, deployer: LocalAccount, template_id: bytes, terms: Terms) -> dict[str, bytes]:
+        """Put the game's L1 contracts (lobby, stakes) on L1; returns their addresses by name."""
         ...
 
-    async def open_match(self, l1: DemoL1, template_id: bytes, terms: Terms, players: Sequence[LocalAccount]) -> int:
+    async def open_match(self, l1: DemoL1, number: int, players: Sequence[LocalAccount]) -> int:
         """All players stake; returns the id of the session that the last stake opened."""
         ...
 
-    async def play(self, url: str, chain_id: int, match: Match, report: Callable[[str], None]) -> None:
+    async def play(self, url: str, chain_id: int, match: Match, report: Callable[[str], None]) -> Played:
         """Play the match to its end over the session's JSON-RPC; `report` shows what is happening, in a few words."""
         ...
 
-    async def outcome(self, l1: DemoL1, match: Match) -> str:
-        """The settled match in a few words, from L1 (who won, who was paid)."""
+    async def pay_out(self, l1: DemoL1, match: Match) -> str:
+        """The match is settled: who has something to withdraw does; returns the outcome on L1 in a few words."""
         ...
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
-from exclave.cli.rpc import RpcClient, RpcFailure, number
+from exclave.cli.rpc import RpcClient, RpcFailure
 from exclave.cli.template import describe_template
 from exclave.config_reference import file_template
-from exclave.demo.chain import DemoChain, SentTransaction
-from exclave.demo.game import DemoGame, Match
+from exclave.demo.chain import DemoChain, SentTransaction, sent_transaction
+from exclave.demo.game import DemoGame, GameFailed, Match, Played
 from exclave.demo.processes import Process, anvil, node
 from exclave.l1.client import L1Client
 from exclave.protocol import DataMode, Terms, address_bytes
@@ -26,7 +26,12 @@ from exclave.store import Store
 L1_CHAIN_ID = 31337
 # Short enough to watch: a real game gives reviewers hours (docs/operating.md).
 CHALLENGE_WINDOW = 10
-PHASE_SECONDS = 300.0
+BATCH_SECONDS = 20.0
+PHASE_SECONDS = 120.0
+
+CLAIM, SETTLEMENT = "node: claim", "node: settlement"
+NODE_LABELS = {"claim": CLAIM, "settle": SETTLEMENT, "release": "node: bond back"}
+"""By what the keys of the node's intents start with."""
 
 T = TypeVar("T")
 
@@ -35,28 +40,72 @@ class DemoFailed(Exception):
     """Something that should have happened did not."""
 
 
-@dataclass
-class Report:
-    """What the demo did, for the final tables. Balances in wei by account name: before, after."""
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's wei before the first stake and after the last withdrawal; `fees` are what it paid to L1."""
 
-    matches: list[dict[str, Any]] = field(default_factory=list)
-    transactions: list[SentTransaction] = field(default_factory=list)
-    node_transactions: list[dict[str, Any]] = field(default_factory=list)
-    balances: dict[str, tuple[int, int]] = field(default_factory=dict)
+    name: str
+    before: int
+    after: int
+    fees: int
+
+    @property
+    def won(self) -> int:
+        """Wei won in matches or, negative, lost."""
+        return self.after - self.before + self.fees
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedMatch:
+    """A settled match; `session` is what `zkcop_getSession` answers."""
+
+    match: Match
+    played: Played
+    session: dict[str, Any]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What a wallet needs to be connected."""
+
+    name: str
+    url: str
+    chain_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the demo did, for the final tables. `node_deposit`: wei for bonds that the node has in ZkRelayer."""
+
+    matches: list[PlayedMatch]
+    transactions: list[SentTransaction]
+    players: list[Balance]
+    node: Balance
+    node_deposit: int
+    networks: list[Network]
+    contracts: dict[str, bytes]
+
+    @property
+    def settling_gas(self) -> int:
+        """L1 gas of claims and settlements."""
+        return sum(sent.gas_used for sent in self.transactions if sent.label.startswith((CLAIM, SETTLEMENT)))
 
 
 @dataclass
 class Demo:
-    """A running demo. `phase(text)` and `progress(match, text)` show what is happening."""
+    """A running demo. `phase(text)` and `progress(match, text)` show what is happening; at the end everything runs on
+    until `done(report)` returns.
+    """
 
     game: DemoGame
     directory: Path
     matches: int
     phase: Callable[[str], None]
     progress: Callable[[int, str], None]
-    stay: Callable[[str, str, list[str]], Awaitable[None]] | None = None
+    done: Callable[[Report], Awaitable[None]]
 
-    async def run(self) -> Report:
+    async def run(self) -> None:
         """From an empty L1 to paid-out matches. Raises what fails; everything it started is stopped."""
         async with contextlib.AsyncExitStack() as stack:
             self.phase("Starting L1 (anvil)")
@@ -69,7 +118,7 @@ class Demo:
             await chain.deploy_zk_relayer(deployer)
             template = describe_template(self.game.template())
             await chain.register_template(deployer, template.state_root, template.data_hash)
-            await self.game.deploy(chain, deployer)
+            contracts = await self.game.deploy(chain, deployer, template.template_id, _terms(operator))
 
             self.phase("Starting the node")
             config = self._configure(l1_url, chain)
@@ -79,80 +128,59 @@ class Demo:
             keys = {"EXCLAVE_PRIVATE_KEY": signer.key.hex(), "EXCLAVE_OPERATOR_KEY": operator.key.hex()}
             running = await stack.enter_async_context(node(config, keys, self.directory / "node.log"))
             url = await running.wait_for_line(r'"rpc": ?"(http://[^"]+)"')
-            rpc = RpcClient(url)
+            course = _Course(self, chain, RpcClient(url), url, running)
 
-            self.phase(f"Playing {self.matches} matches of {self.game.name} in parallel")
-            tables = [
-                [await chain.new_account() for _ in range(self.game.players_per_match)] for _ in range(self.matches)
-            ]
-            people = {"signer (node)": signer}
-            for index, players in enumerate(tables):
-                people |= {f"match {index + 1}, player {seat + 1}": player for seat, player in enumerate(players)}
-            before = await _balances(client, people)
-            terms = _terms(operator)
-            async with asyncio.TaskGroup() as group:
-                playing = [
-                    group.create_task(
-                        self._match(index, chain, rpc, url, running, template.template_id, terms, players)
-                    )
-                    for index, players in enumerate(tables)
-                ]
-            played = [task.result() for task in playing]
+            seats = self.game.players_per_match
+            tables = [[await chain.new_account() for _ in range(seats)] for _ in range(self.matches)]
+            people = [player for table in tables for player in table]
+            before = await _balances(client, [*people, signer])
 
-            self.phase("Settled: both results are on L1, stakes are paid out")
-            report = Report(transactions=chain.sent)
-            for match in played:
-                session = await asyncio.to_thread(rpc.call, "zkcop_getSession", match.session_id)
-                report.matches.append({**session, "outcome": await self.game.outcome(chain, match)})
-            report.node_transactions = await asyncio.to_thread(rpc.call, "zkcop_listL1Transactions")
-            after = await _balances(client, people)
-            report.balances = {name: (before[name], after[name]) for name in people}
-            if self.stay is not None:
-                await self.stay(l1_url, url, [f"{url}/session/{match.session_id}" for match in played])
-            return report
+            self.phase(f"Opening {self.matches} matches of {self.game.name} on L1, in each {seats} players who stake")
+            opened = []
+            for number, players in enumerate(tables, 1):  # one by one, so that sessions have their order
+                session_id = await self.game.open_match(chain, number, players)
+                opened.append(Match(number, session_id, players))
+                self.progress(number, f"session {session_id}; L1's next block gives its seed")
 
-    async def _match(
-        self,
-        index: int,
-        chain: DemoChain,
-        rpc: RpcClient,
-        url: str,
-        running: Process,
-        template_id: bytes,
-        terms: Terms,
-        players: list[LocalAccount],
-    ) -> Match:
-        self.progress(index, "staking on L1")
-        match = Match(await self.game.open_match(chain, template_id, terms, players), players)
-        self.progress(index, f"session {match.session_id}: waiting for L1's seed")
-        session = await self._until(rpc, running, match, ("running", "ended", "claimed", "settled"))
-        chain_id = number(session["chainId"])
-        assert chain_id is not None
-        await self.game.play(
-            f"{url}/session/{match.session_id}", chain_id, match, lambda text: self.progress(index, text)
-        )
-        self.progress(index, "ended: waiting for the claim on L1")
-        await self._until(rpc, running, match, ("claimed", "settled"))
-        self.progress(index, f"claimed: open to review for {CHALLENGE_WINDOW} s")
-        await self._until(rpc, running, match, ("settled",))
-        self.progress(index, "settled")
-        return match
+            self.phase("Playing them in parallel, each on a chain of its own")
+            played = await _together(course.play(match) for match in opened)
 
-    async def _until(self, rpc: RpcClient, running: Process, match: Match, statuses: tuple[str, ...]) -> dict[str, Any]:
-        """The session once it is in one of these statuses."""
-        deadline = time.monotonic() + PHASE_SECONDS
-        status = "unknown to the node"
-        while time.monotonic() < deadline:
-            running.check()
-            with contextlib.suppress(RpcFailure):  # not seen on L1 yet
-                session: dict[str, Any] = await asyncio.to_thread(rpc.call, "zkcop_getSession", match.session_id)
-                status = session["status"]
-                if status in statuses:
-                    return session
-                if status in ("aborted", "unsupported"):
-                    break
-            await asyncio.sleep(0.3)
-        raise DemoFailed(f"session {match.session_id} is {status}, not {statuses[0]}:\n{running.tail()}")
+            self.phase("Settled on L1: the winners withdraw their prizes")
+            outcomes = await _together(self.game.pay_out(chain, match) for match, _ in played)
+            sessions = [await course.ask("zkcop_getSession", match.session_id) for match, _ in played]
+            transactions = sorted(
+                chain.sent + await course.node_transactions(opened), key=lambda sent: sent.block_number
+            )
+            after = await _balances(client, [*people, signer])
+
+            def balance(name: str, account: LocalAccount) -> Balance:
+                address = address_bytes(account.address)
+                fees = sum(sent.fee for sent in transactions if sent.sender == address)
+                return Balance(name, before[address], after[address], fees)
+
+            report = Report(
+                matches=[
+                    PlayedMatch(match, what, session, outcome)
+                    for (match, what), session, outcome in zip(played, sessions, outcomes, strict=True)
+                ],
+                transactions=transactions,
+                players=[
+                    balance(f"match {match.number}, player {seat}", player)
+                    for match, _ in played
+                    for seat, player in enumerate(match.players, 1)
+                ],
+                node=balance("the node's signer", signer),
+                node_deposit=await chain.deposit_of(signer) + await chain.deposit_of(operator),
+                networks=[
+                    Network("L1", l1_url, L1_CHAIN_ID),
+                    *(
+                        Network(f"match {match.number}", f"{url}/session/{match.session_id}", chain_id_of(session))
+                        for (match, _), session in zip(played, sessions, strict=True)
+                    ),
+                ],
+                contracts={"ZkRelayer": chain.zk_relayer, **contracts},
+            )
+            await self.done(report)
 
     def _configure(self, l1_url: str, chain: DemoChain) -> Path:
         path = self.directory / "exclave.toml"
@@ -170,8 +198,8 @@ class Demo:
                     "l1.poll_interval": 0.5,
                     "signer.kind": "environment",
                     "operator.kind": "environment",
-                    # Long enough that matches that end about together share a claim.
-                    "coordinator.batch_delay": 5.0,
+                    # Long enough for all matches, which end about together, to share a claim.
+                    "coordinator.batch_delay": BATCH_SECONDS,
                     "coordinator.poll_interval": 0.5,
                     "coordinator.retry_delay": 2.0,
                     "logging.format": "json",
@@ -181,8 +209,105 @@ class Demo:
         return path
 
 
-async def _balances(client: L1Client, people: dict[str, LocalAccount]) -> dict[str, int]:
-    return {name: await client.get_balance(address_bytes(account.address)) for name, account in people.items()}
+@dataclass
+class _Course:
+    """The demo's matches, on a running node."""
+
+    demo: Demo
+    chain: DemoChain
+    rpc: RpcClient
+    url: str
+    running: Process
+
+    async def ask(self, method: str, *params: Any) -> Any:
+        """What the node answers. Raises `ProcessFailed` if it has ended, `RpcFailure`."""
+        self.running.check()
+        return await asyncio.to_thread(self.rpc.call, method, *params)
+
+    async def play(self, match: Match) -> tuple[Match, Played]:
+        """A match from its opening to its settlement."""
+
+        def progress(text: str) -> None:
+            self.demo.progress(match.number, text)
+
+        session = await self._until(match, ("running", "ended", "claimed", "settled"))
+        chain_id = chain_id_of(session)
+        url = f"{self.url}/session/{match.session_id}"
+        progress(f"JSON-RPC at {url}, chain id {chain_id}")
+        try:
+            played = await self.demo.game.play(url, chain_id, match, progress)
+        except GameFailed:
+            self.running.check()  # that is why, if so
+            raise
+        progress("waiting to be claimed on L1 together with the others")
+        await self._until(match, ("claimed", "settled"))
+        progress(f"claimed: open to review for {CHALLENGE_WINDOW} s")
+        await self._until(match, ("settled",))
+        progress("settled")
+        return match, played
+
+    async def _until(self, match: Match, statuses: tuple[str, ...]) -> dict[str, Any]:
+        """The session once it is in one of these statuses. Raises `DemoFailed`, `ProcessFailed`."""
+        deadline = time.monotonic() + PHASE_SECONDS
+        status = "unknown to the node"
+        while time.monotonic() < deadline:
+            with contextlib.suppress(RpcFailure):  # not seen on L1 yet
+                session: dict[str, Any] = await self.ask("zkcop_getSession", match.session_id)
+                status = session["status"]
+                if status in statuses:
+                    return session
+                if status in ("aborted", "unsupported"):
+                    break
+            await asyncio.sleep(0.3)
+        raise DemoFailed(f"session {match.session_id} is {status}, not {statuses[0]}:\n{self.running.tail()}")
+
+    async def node_transactions(self, matches: Sequence[Match]) -> list[SentTransaction]:
+        """What the node has sent to L1."""
+        about: dict[str, list[str]] = {}
+        for match in matches:
+            for entry in await self.ask("zkcop_getL1TransactionsBySession", match.session_id):
+                about.setdefault(entry["key"], []).append(str(match.number))
+        sent = []
+        for entry in await self.ask("zkcop_listL1Transactions"):
+            if entry["blockNumber"] is None:
+                continue
+            receipt = await self.chain.client.get_receipt(bytes.fromhex(entry["txHash"][2:]))
+            if receipt is not None:
+                purpose = entry["key"].partition(":")[0]
+                label = NODE_LABELS.get(purpose, f"node: {purpose}")
+                if entry["key"] in about:
+                    label += f" of {_matches(about[entry['key']])}"
+                sent.append(sent_transaction(label, address_bytes(entry["sender"]), receipt))
+        return sent
+
+
+def _matches(numbers: list[str]) -> str:
+    if len(numbers) == 1:
+        return f"match {numbers[0]}"
+    return f"matches {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def chain_id_of(session: dict[str, Any]) -> int:
+    """Of what `zkcop_getSession` answers."""
+    return int(session["chainId"], 16)
+
+
+async def _together(courses: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Runs all at once. The first to fail ends the others, and its own exception is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(course) for course in courses]
+    except BaseExceptionGroup as failures:
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+    return [task.result() for task in tasks]
+
+
+async def _balances(client: L1Client, accounts: Iterable[LocalAccount]) -> dict[bytes, int]:
+    addresses = [address_bytes(account.address) for account in accounts]
+    return {address: await client.get_balance(address) for address in addresses}
 
 
 def _terms(operator: LocalAccount) -> Terms:

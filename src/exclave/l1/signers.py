@@ -172,6 +172,10 @@ class Web3Signer:
         answer = await self._request("POST", f"/api/v1/eth1/sign/{self._identifier}", {"data": to_hex(payload)})
         return transaction.with_signature(self._checked(answer, keccak256(payload)))
 
+    async def check(self) -> None:
+        """Ask the service for the key, as before a first signature, but sign nothing. Raises `SignerError`."""
+        self._identifier = await self._find_key()
+
     async def _find_key(self) -> str:
         """The identifier of the key whose address is ours (`GET /api/v1/eth1/publicKeys`)."""
         answer = await self._request("GET", "/api/v1/eth1/publicKeys", None)

@@ -219,6 +219,7 @@ class Node:
         l1, coordinator = self.config.l1, self.config.coordinator
         settings = CoordinatorSettings(
             zk_relayer=self.zk_relayer,
+            l1_chain_id=l1.chain_id,
             batch_size=coordinator.batch_size,
             batch_delay=coordinator.batch_delay,
             checkpoint_blocks=coordinator.checkpoint_blocks,
@@ -227,7 +228,7 @@ class Node:
         )
         if coordinator.enabled:
             stopper = Stopper(self.store, self.host, operator_key, settings) if coordinator.stop_expired else None
-            self.coordinator = Coordinator(self.l1, self.store, self.manager, settings, stopper)
+            self.coordinator = Coordinator(self.l1, self.store, self.manager, settings, stopper, operator_key)
         self.relayer = Relayer(
             self.l1,
             self.store,

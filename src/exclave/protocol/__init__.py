@@ -26,6 +26,7 @@ from exclave.protocol.session import (
 )
 from exclave.protocol.signatures import (
     address_of,
+    claim_digest,
     preconfirmation_digest,
     recover_signer,
     session_result_digest,
@@ -70,6 +71,7 @@ __all__ = [
     "block_hash_proof",
     "block_hashes_root",
     "chain_id_base",
+    "claim_digest",
     "decode_batch_data",
     "decode_template",
     "encode_batch_data",

@@ -13,13 +13,12 @@ from exclave.protocol.merkle import merkle_proof, merkle_root
 from exclave.protocol.session import SessionConfig
 from exclave.protocol.terms import address_bytes
 
-CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint32,uint64)"
-SETTLEMENT_ABI: Final = (
-    "(uint64,uint64,uint64,uint64,uint64,uint64,uint64,uint64,address,"
-    "bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes)"
-)
+CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint64)"
+SETTLEMENT_ABI: Final = "(uint64,uint64,address,bytes32,uint64,uint64,uint64,bytes32,bytes)"
+CLAIMED_CHAIN_ABI: Final = "(bytes32,uint64,bytes32,bytes32)"
 ANCHOR_ABI: Final = "(bytes32,bytes32[])"
-SESSION_CLAIM_ABI: Final = "(uint64,bytes32,bytes32,uint64,uint64,uint64,bytes32,bytes32,bytes32,uint64,bytes32)"
+SESSION_CLAIM_ABI: Final = f"(bytes32,bytes32,bytes32,uint64,uint64,uint64,{CLAIMED_CHAIN_ABI})"
+_STORED_ABI: Final = f"(uint64,{SESSION_CLAIM_ABI})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +50,57 @@ class SessionClaim:
             raise InvalidField(f"claim of blocks {self.first_number} to {self.last_number}")
 
     def as_abi_tuple(self) -> tuple[Any, ...]:
-        """The struct's members in ABI order."""
+        """The struct's members in ABI order. `configHash` names the session."""
         return (
-            self.session_id,
             self.config_hash,
-            self.seed,
-            self.first_number,
-            self.last_number,
-            self.last_timestamp,
-            self.last_hash,
-            self.block_hashes_root,
             self.result_hash,
-            self.inbox_count,
             self.inbox_hash,
+            self.first_number,
+            self.last_timestamp,
+            self.inbox_count,
+            self.chain_as_abi_tuple(),
         )
 
-    @classmethod
-    def from_abi_tuple(cls, values: Any) -> SessionClaim:
-        """From the members in ABI order. Raises `DecodeError`."""
-        try:
-            members: list[Any] = [bytes(value) if isinstance(value, bytearray) else value for value in values]
-            return cls(*members)
-        except (TypeError, ValueError) as error:
-            raise DecodeError(f"not a session claim: {error}") from error
+    def chain_as_abi_tuple(self) -> tuple[Any, ...]:
+        """The members of the struct's `ClaimedChain` in ABI order."""
+        return (self.seed, self.last_number, self.last_hash, self.block_hashes_root)
+
+    def chain_hash(self) -> bytes:
+        """`chainHash`, which stands for the blocks in the leaf."""
+        return keccak256(encode_abi([CLAIMED_CHAIN_ABI], [self.chain_as_abi_tuple()]))
 
     def encode(self) -> bytes:
-        """`abi.encode(SessionClaim)`."""
-        return encode_abi([SESSION_CLAIM_ABI], [self.as_abi_tuple()])
+        """All there is to a claim, as it is stored: `abi.encode(sessionId, SessionClaim)` as one tuple."""
+        return encode_abi([_STORED_ABI], [(self.session_id, self.as_abi_tuple())])
 
     @classmethod
     def decode(cls, data: bytes) -> SessionClaim:
         """Inverse of `encode`. Raises `DecodeError`."""
-        return cls.from_abi_tuple(decode_abi([SESSION_CLAIM_ABI], data)[0])
+        ((session_id, members),) = decode_abi([_STORED_ABI], data)
+        config_hash, result_hash, inbox_hash, first_number, last_timestamp, inbox_count, chain = members
+        seed, last_number, last_hash, block_hashes_root = chain
+        try:
+            return cls(
+                session_id=session_id,
+                config_hash=config_hash,
+                seed=seed,
+                first_number=first_number,
+                last_number=last_number,
+                last_timestamp=last_timestamp,
+                last_hash=last_hash,
+                block_hashes_root=block_hashes_root,
+                result_hash=result_hash,
+                inbox_count=inbox_count,
+                inbox_hash=inbox_hash,
+            )
+        except (TypeError, ValueError) as error:
+            raise DecodeError(f"not a session claim: {error}") from error
 
     def leaf(self) -> bytes:
         """The claim as a leaf of the Merkle tree, hashed twice."""
-        return keccak256(keccak256(self.encode()))
+        members = (*self.as_abi_tuple()[:-1], self.chain_hash())
+        types = ["bytes32", "bytes32", "bytes32", "uint64", "uint64", "uint64", "bytes32"]
+        return keccak256(keccak256(encode_abi(types, members)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,6 @@ class ClaimHeader:
     dispute_game: bytes
     claim_bond: int
     challenge_window: int
-    inclusion_delay: int
     callback_gas: int
     count: int
     claimed_at: int
@@ -108,7 +121,7 @@ class ClaimHeader:
         require_bytes("terms_hash", self.terms_hash, 32)
         require_bytes("dispute_game", self.dispute_game, 20)
         require_unsigned("claim_bond", self.claim_bond, 96)
-        for name in ("challenge_window", "inclusion_delay", "callback_gas", "count"):
+        for name in ("challenge_window", "callback_gas", "count"):
             require_unsigned(name, getattr(self, name), 32)
         require_unsigned("claimed_at", self.claimed_at, 64)
 
@@ -120,7 +133,6 @@ class ClaimHeader:
             self.dispute_game,
             self.claim_bond,
             self.challenge_window,
-            self.inclusion_delay,
             self.callback_gas,
             self.count,
             self.claimed_at,
@@ -170,19 +182,12 @@ class Settlement:
         return (
             self.config.session_id,
             self.config.opened_at,
-            self.config.opened_block,
-            self.config.deadline,
+            self.config.game,
+            self.config.setup_hash(),
             self.leaf.first_number,
-            self.leaf.last_number,
             self.leaf.last_timestamp,
             self.leaf.inbox_count,
-            self.config.game,
-            self.config.template_id,
-            self.config.players_hash,
-            self.config.init_data_hash,
-            self.leaf.seed,
-            self.leaf.last_hash,
-            self.leaf.block_hashes_root,
+            self.leaf.chain_hash(),
             self.result,
         )
 

@@ -69,10 +69,16 @@ class SessionConfig:
     def hash(self, l1_chain_id: int, zk_relayer: bytes) -> bytes:
         """`configHash`: binds the configuration to one L1, one ZkRelayer and the session's chain id."""
         chain_id = session_chain_id(l1_chain_id, zk_relayer, self.session_id)
+        types = ["uint256", "address", "uint64", "bytes32", "uint64", "uint64", "address", "bytes32"]
+        members = [self.terms_hash, self.session_id, self.opened_at, self.game, self.setup_hash()]
+        return keccak256(encode_abi(types, [l1_chain_id, zk_relayer, chain_id, *members]))
+
+    def setup_hash(self) -> bytes:
+        """`setupHash`: the members that settlement needs no more of than this."""
         return keccak256(
             encode_abi(
-                ["uint256", "address", "uint64", SESSION_CONFIG_ABI],
-                [l1_chain_id, zk_relayer, chain_id, self.as_abi_tuple()],
+                ["uint64", "uint64", "bytes32", "bytes32", "bytes32"],
+                [self.opened_block, self.deadline, self.template_id, self.players_hash, self.init_data_hash],
             )
         )
 

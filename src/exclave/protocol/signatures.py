@@ -1,4 +1,4 @@
-"""EIP-712 digests and signatures (docs/protocol.md, sections 7 and 10)."""
+"""EIP-712 digests and signatures (docs/protocol.md, sections 7, 8 and 10)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ DOMAIN_TYPE_HASH: Final = keccak256(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
 PRECONFIRMATION_TYPE_HASH: Final = keccak256(b"Preconfirmation(uint64 sessionId,uint64 number,bytes32 blockHash)")
-SESSION_RESULT_TYPE_HASH: Final = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash)")
+CLAIM_TYPE_HASH: Final = keccak256(b"Claim(address claimant,bytes32 root,uint32 count,bytes32 termsHash)")
+SESSION_RESULT_TYPE_HASH: Final = keccak256(b"SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)")
 
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -43,11 +44,28 @@ def preconfirmation_digest(
     return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
 
 
-def session_result_digest(l1_chain_id: int, zk_relayer: bytes, config_hash: bytes, result_hash: bytes) -> bytes:
-    """What every player signs to settle at once."""
+def claim_digest(
+    l1_chain_id: int, zk_relayer: bytes, claimant: bytes, root: bytes, count: int, terms_hash: bytes
+) -> bytes:
+    """What the operator signs so that `claimant` may claim sessions whose terms name no dispute contract."""
+    require_bytes("claimant", claimant, 20)
+    require_bytes("root", root, 32)
+    require_unsigned("count", count, 32)
+    require_bytes("terms_hash", terms_hash, 32)
+    struct = encode_abi(
+        ["bytes32", "address", "bytes32", "uint32", "bytes32"], [CLAIM_TYPE_HASH, claimant, root, count, terms_hash]
+    )
+    return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
+
+
+def session_result_digest(
+    l1_chain_id: int, zk_relayer: bytes, config_hash: bytes, result_hash: bytes, valid_until: int
+) -> bytes:
+    """What every player signs to settle at once. `valid_until`: the last L1 timestamp at which it counts."""
     require_bytes("config_hash", config_hash, 32)
     require_bytes("result_hash", result_hash, 32)
-    struct = SESSION_RESULT_TYPE_HASH + config_hash + result_hash
+    require_unsigned("valid_until", valid_until, 64)
+    struct = SESSION_RESULT_TYPE_HASH + config_hash + result_hash + valid_until.to_bytes(32, "big")
     return _typed_data_digest(domain_separator(l1_chain_id, zk_relayer), struct)
 
 

@@ -12,6 +12,7 @@ from exclave.relayer.events import (
     CheckpointConfirmed,
     ClaimPosted,
     Event,
+    InconsistentEvent,
     LeafHeld,
     LeafKilled,
     LeafReleased,
@@ -19,6 +20,7 @@ from exclave.relayer.events import (
     SessionAborted,
     SessionOpened,
     SessionSettled,
+    TermsRegistered,
 )
 from exclave.store import (
     Claim,
@@ -39,8 +41,11 @@ log = structlog.get_logger(__name__)
 def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, connection: Connection) -> bool:
     """Write the event's effect; whether it was new. Events of sessions that the node doesn't know are left alone."""
     match event:
+        case TermsRegistered():
+            return store.terms.put(event.terms.hash(), event.terms.encode(), connection=connection)
         case SessionOpened():
-            return store.sessions.put(_session(event, l1_chain_id, zk_relayer), connection=connection)
+            session = _session(store, event, l1_chain_id, zk_relayer, connection)
+            return store.sessions.put(session, connection=connection)
         case MessageEnqueued():
             return _enqueue(store, event, connection)
         case ClaimPosted():
@@ -61,8 +66,16 @@ def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, conn
             return False
 
 
-def _session(event: SessionOpened, l1_chain_id: int, zk_relayer: bytes) -> Session:
+def _session(
+    store: Store, event: SessionOpened, l1_chain_id: int, zk_relayer: bytes, connection: Connection
+) -> Session:
     config = event.config
+    terms = store.terms.get(config.terms_hash, connection=connection)
+    if terms is None:
+        raise InconsistentEvent(
+            f"session {config.session_id} was opened with terms 0x{config.terms_hash.hex()}, whose registration L1 "
+            "didn't give: an endpoint left it out, or l1.start_block is later than ZkRelayer's deployment"
+        )
     return Session(
         session_id=config.session_id,
         chain_id=session_chain_id(l1_chain_id, zk_relayer, config.session_id),
@@ -74,7 +87,7 @@ def _session(event: SessionOpened, l1_chain_id: int, zk_relayer: bytes) -> Sessi
         deadline=config.deadline,
         players=event.players,
         init_data=event.init_data,
-        terms=event.terms.encode(),
+        terms=terms,
         l1_block_hash=event.origin.block_hash,
         l1_transaction_hash=event.origin.transaction_hash,
     )

@@ -41,13 +41,20 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class TermsRegistered:
+    """Sessions of a template may be opened with these terms."""
+
+    origin: Origin
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """A game contract opened a session."""
+    """A game contract opened a session. Its terms were registered before."""
 
     origin: Origin
     config: SessionConfig
     config_hash: bytes
-    terms: Terms
     players: tuple[bytes, ...]
     init_data: bytes
 
@@ -122,7 +129,7 @@ class CallbackFailed:
 
 @dataclass(frozen=True, slots=True)
 class LeafHeld:
-    """A dispute holds a session of a claim."""
+    """A session of a claim is in dispute."""
 
     origin: Origin
     claim_id: int
@@ -131,7 +138,7 @@ class LeafHeld:
 
 @dataclass(frozen=True, slots=True)
 class LeafReleased:
-    """A dispute ended in the claim's favour."""
+    """The last dispute about a session of a claim ended in the claim's favour."""
 
     origin: Origin
     claim_id: int
@@ -148,7 +155,8 @@ class LeafKilled:
 
 
 Event = (
-    SessionOpened
+    TermsRegistered
+    | SessionOpened
     | MessageEnqueued
     | ClaimPosted
     | BondReleased
@@ -162,13 +170,14 @@ Event = (
 )
 
 SIGNATURES: Final = {
-    "SessionOpened": f"SessionOpened(uint64,address,bytes32,uint64,address[],bytes,{TERMS_ABI})",
-    "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,bytes,bytes32)",
+    "TermsRegistered": f"TermsRegistered(bytes32,bytes32,{TERMS_ABI})",
+    "SessionOpened": "SessionOpened(uint64,address,bytes32,uint64,bytes32,address[],bytes)",
+    "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,uint64,bytes,bytes32)",
     "ClaimPosted": f"ClaimPosted(uint64,address,{CLAIM_HEADER_ABI},uint8,bytes32,bytes32[])",
     "ClaimReleased": "ClaimReleased(uint64,uint256)",
-    "LeafHeld": "LeafHeld(uint64,uint32,uint64)",
-    "LeafReleased": "LeafReleased(uint64,uint32,uint64)",
-    "LeafKilled": "LeafKilled(uint64,uint32,uint64)",
+    "LeafHeld": "LeafHeld(uint64,uint32)",
+    "LeafReleased": "LeafReleased(uint64,uint32)",
+    "LeafKilled": "LeafKilled(uint64,uint32)",
     "CheckpointConfirmed": "CheckpointConfirmed(uint64,uint64,uint64,bytes32)",
     "SessionSettled": "SessionSettled(uint64,uint64,bytes32)",
     "SessionAborted": "SessionAborted(uint64)",
@@ -185,6 +194,7 @@ class EventReader:
         self._zk_relayer = zk_relayer
         self._l1_chain_id = l1_chain_id
         self._readers: dict[str, Callable[[Origin, L1Log], Event]] = {
+            "TermsRegistered": self._terms_registered,
             "SessionOpened": self._session_opened,
             "MessageEnqueued": self._message_enqueued,
             "ClaimPosted": self._claim_posted,
@@ -214,11 +224,16 @@ class EventReader:
                 f"the log {log.log_index} of L1 block {log.block_number} is not a valid {name}: {error}"
             ) from error
 
+    def _terms_registered(self, origin: Origin, log: L1Log) -> TermsRegistered:
+        (values,) = decode_abi([TERMS_ABI], log.data)
+        terms = Terms.from_abi_tuple(values)
+        _require(terms.hash() == log.topics[2], "its terms have another hash")
+        return TermsRegistered(origin, terms)
+
     def _session_opened(self, origin: Origin, log: L1Log) -> SessionOpened:
-        deadline, player_values, init_data, terms_values = decode_abi(
-            ["uint64", "address[]", "bytes", TERMS_ABI], log.data
+        deadline, terms_hash, player_values, init_data = decode_abi(
+            ["uint64", "bytes32", "address[]", "bytes"], log.data
         )
-        terms = Terms.from_abi_tuple(terms_values)
         players = tuple(address_bytes(player) for player in player_values)
         config = SessionConfig(
             session_id=_uint(log.topics[1]),
@@ -229,14 +244,14 @@ class EventReader:
             template_id=log.topics[3],
             players_hash=players_hash(players),
             init_data_hash=keccak256(init_data),
-            terms_hash=terms.hash(),
+            terms_hash=terms_hash,
         )
-        return SessionOpened(
-            origin, config, config.hash(self._l1_chain_id, self._zk_relayer), terms, players, init_data
-        )
+        return SessionOpened(origin, config, config.hash(self._l1_chain_id, self._zk_relayer), players, init_data)
 
     def _message_enqueued(self, origin: Origin, log: L1Log) -> MessageEnqueued:
-        to, gas_limit, data, inbox_hash = decode_abi(["address", "uint64", "bytes", "bytes32"], log.data)
+        to, gas_limit, due_at, data, inbox_hash = decode_abi(
+            ["address", "uint64", "uint64", "bytes", "bytes32"], log.data
+        )
         session_id = _uint(log.topics[1])
         message = Message(
             chain_id=session_chain_id(self._l1_chain_id, self._zk_relayer, session_id),
@@ -244,6 +259,7 @@ class EventReader:
             sender=log.topics[3][12:],
             to=address_bytes(to),
             gas_limit=gas_limit,
+            due_at=due_at,
             data=data,
         )
         return MessageEnqueued(origin, session_id, message, inbox_hash)

@@ -126,6 +126,14 @@ templates = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+# What sessions can be opened with. Content-addressed: a reorg that undoes a registration leaves nothing wrong.
+terms = Table(
+    "terms",
+    metadata,
+    Column("terms_hash", LargeBinary, primary_key=True),
+    Column("terms", LargeBinary, nullable=False),  # abi.encode(Terms)
+)
+
 sessions = Table(
     "sessions",
     metadata,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from exclave.store.errors import RecordConflict, RecordNotFound
 from exclave.store.repository import Repository, insert_if_absent
-from exclave.store.schema import blocks, heads, inbox, jobs, logs, sessions, templates, transactions
+from exclave.store.schema import blocks, heads, inbox, jobs, logs, sessions, templates, terms, transactions
 
 # Session ids from here up are this node's own and unknown to L1 (docs/protocol.md 1).
 FIRST_LOCAL_SESSION = 1 << 31
@@ -192,6 +192,18 @@ class Templates(Repository):
         """The ids of all templates, oldest first."""
         query = select(templates.c.template_id).order_by(templates.c.created_at, templates.c.template_id)
         return self._read(lambda tx: list(tx.scalars(query)), connection)
+
+
+class TermsRegistry(Repository):
+    def put(self, terms_hash: bytes, encoded: bytes, *, connection: Connection | None = None) -> bool:
+        """Keep `abi.encode(Terms)`; False when it is there already."""
+        values = {"terms_hash": terms_hash, "terms": encoded}
+        return self._write(lambda tx: insert_if_absent(tx, terms, values), connection)
+
+    def get(self, terms_hash: bytes, *, connection: Connection | None = None) -> bytes | None:
+        """`abi.encode(Terms)` of the terms with that hash, None when L1 registered none."""
+        query = select(terms.c.terms).where(terms.c.terms_hash == terms_hash)
+        return self._read(lambda tx: tx.scalar(query), connection)
 
 
 def _session(row: object) -> Session:

@@ -35,7 +35,7 @@ from exclave.store.inbox import Inbox
 from exclave.store.intents import IntentRepository
 from exclave.store.jobs import Jobs
 from exclave.store.leases import Leases
-from exclave.store.sessions import Sessions, Templates
+from exclave.store.sessions import Sessions, Templates, TermsRegistry
 
 T = TypeVar("T")
 
@@ -103,6 +103,7 @@ class Store:
         self.blocks = Blocks(self)
         self.sessions = Sessions(self)
         self.templates = Templates(self)
+        self.terms = TermsRegistry(self)
         self.inbox = Inbox(self)
         self.following = Following(self)
         self.claims = Claims(self)

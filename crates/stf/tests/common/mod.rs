@@ -136,7 +136,7 @@ impl BlockHashes for Headers<'_> {
 }
 
 pub fn configuration() -> Vec<u8> {
-    let mut words = vec![0u8; 12 * 32];
+    let mut words = vec![0u8; 8 * 32];
     words[31] = 1;
     words[64 + 24..96].copy_from_slice(&CHAIN_ID.to_be_bytes());
     words

@@ -3,12 +3,14 @@ pragma solidity ^0.8.30;
 
 import {IExclaveGame} from "@exclave/interfaces/IExclaveGame.sol";
 import {IZkRelayer} from "@exclave/interfaces/IZkRelayer.sol";
+import {Terms} from "@exclave/interfaces/Types.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {IHoldfastLobby, MatchSettings, MatchStatus} from "./IHoldfastLobby.sol";
 import {Prizes} from "./Prizes.sol";
 
-/// @title Where matches of Holdfast are made, staked and paid out. It has no owner.
+/// @title Where matches of Holdfast are made, staked and paid out. It has no owner, and its game and terms never change: whoever makes a
+/// match can't choose an operator or a game of his own to win it by.
 /// @dev INVARIANT I3: the contract's wei are the stakes of matches that wait or play, and the balances; a match's stakes become balances
 /// exactly once. Nothing is sent to anybody but by `withdraw`, so that no player can block another's prize.
 contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient {
@@ -24,11 +26,19 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     uint256 internal constant MAX_PLAYERS = 4;
     uint32 internal constant MAX_TURN_SECONDS = 1 days;
     uint32 internal constant MAX_TURN_LIMIT = 1000;
+    /// @dev Sessions start some time after they are opened, when L1's blocks are deep enough for their node. Without this margin the
+    /// deadline, from which anyone may stop the match, would cut off its last turns.
+    uint32 internal constant START_MARGIN = 15 minutes;
     /// @dev Enough to pay four players who never had a balance.
     uint32 internal constant MIN_CALLBACK_GAS = 300_000;
 
+    /// @inheritdoc IHoldfastLobby
     IZkRelayer public immutable relayer;
+    /// @inheritdoc IHoldfastLobby
+    bytes32 public immutable templateId;
 
+    bytes32 private immutable _termsHash;
+    Terms private _terms;
     /// @inheritdoc IHoldfastLobby
     uint256 public matchCount;
     /// @inheritdoc IHoldfastLobby
@@ -37,8 +47,14 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     mapping(uint64 sessionId => uint256 matchId) public matchOfSession;
     mapping(uint256 matchId => Match) private _matches;
 
-    constructor(IZkRelayer relayer_) {
+    /// @param templateId_ The game, byte for byte.
+    /// @param terms_ Of all sessions (docs/protocol.md, section 3).
+    constructor(IZkRelayer relayer_, bytes32 templateId_, Terms memory terms_) {
+        if (terms_.callbackGas < MIN_CALLBACK_GAS) revert WrongTerms();
         relayer = relayer_;
+        templateId = templateId_;
+        _termsHash = relayer_.registerTerms(templateId_, terms_);
+        _terms = terms_;
     }
 
     /// @inheritdoc IHoldfastLobby
@@ -86,7 +102,9 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IExclaveGame
-    function onSessionSettled(uint64 sessionId, bytes calldata result) external nonReentrant {
+    /// @dev The callbacks call nobody, and must work while `withdraw` does: else who is being paid could settle matches in between,
+    /// and their callbacks would fail.
+    function onSessionSettled(uint64 sessionId, bytes calldata result) external {
         (uint256 matchId, Match storage game) = _playing(sessionId);
         address[] memory ranking = Prizes.rankingOf(result, game.players);
         if (ranking.length == 0) {
@@ -102,7 +120,7 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     }
 
     /// @inheritdoc IExclaveGame
-    function onSessionAborted(uint64 sessionId) external nonReentrant {
+    function onSessionAborted(uint64 sessionId) external {
         (uint256 matchId, Match storage game) = _playing(sessionId);
         _refund(matchId, game);
     }
@@ -117,13 +135,17 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
         return (game.status, game.sessionId, game.stake, game.settingsHash, game.players);
     }
 
+    /// @inheritdoc IHoldfastLobby
+    function terms() external view returns (Terms memory) {
+        return _terms;
+    }
+
     function _check(MatchSettings calldata settings) private pure {
         if (
             settings.playerCount < MIN_PLAYERS || settings.playerCount > MAX_PLAYERS || settings.turnSeconds == 0
                 || settings.turnSeconds > MAX_TURN_SECONDS || settings.turnLimit == 0
                 || settings.turnLimit > MAX_TURN_LIMIT
-                || settings.duration < uint256(settings.turnSeconds) * settings.turnLimit
-                || settings.terms.callbackGas < MIN_CALLBACK_GAS
+                || settings.duration < uint256(settings.turnSeconds) * settings.turnLimit + START_MARGIN
         ) revert WrongSettings();
     }
 
@@ -137,11 +159,11 @@ contract HoldfastLobby is IHoldfastLobby, IExclaveGame, ReentrancyGuardTransient
     function _start(uint256 matchId, Match storage game, MatchSettings calldata settings) private {
         game.status = MatchStatus.Playing;
         uint64 sessionId = relayer.openSession(
-            settings.templateId,
+            templateId,
+            _termsHash,
             game.players,
             abi.encode(settings.levelId, settings.turnSeconds, settings.turnLimit),
-            uint64(block.timestamp) + settings.duration,
-            settings.terms
+            uint64(block.timestamp) + settings.duration
         );
         game.sessionId = sessionId;
         matchOfSession[sessionId] = matchId;

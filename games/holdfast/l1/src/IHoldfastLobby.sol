@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IZkRelayer} from "@exclave/interfaces/IZkRelayer.sol";
 import {Terms} from "@exclave/interfaces/Types.sol";
 
 enum MatchStatus {
@@ -14,14 +15,12 @@ enum MatchStatus {
 
 /// @notice What is agreed on before a match. L1 keeps its hash only; who joins brings it again, and so says what he agrees to.
 struct MatchSettings {
-    bytes32 templateId; // the game, byte for byte
     uint96 stake; // wei per player
     uint8 playerCount; // 2 to 4
-    uint8 levelId; // a map of the template, with at least so many keeps
+    uint8 levelId; // a map of the game, with at least so many keeps
     uint32 turnSeconds;
     uint32 turnLimit;
-    uint32 duration; // seconds from the start until anyone may stop the match; at least all turns
-    Terms terms; // the session's (docs/protocol.md, section 3)
+    uint32 duration; // seconds from the opening until anyone may stop the match; at least all turns and a quarter of an hour
 }
 
 /// @title Where matches of Holdfast are made, staked and paid out.
@@ -34,6 +33,7 @@ interface IHoldfastLobby {
     event MatchRefunded(uint256 indexed matchId);
     event Withdrawn(address indexed account, address indexed to, uint256 amount);
 
+    error WrongTerms();
     error WrongSettings();
     error WrongStake(uint256 sent, uint256 stake);
     error NotWaiting(uint256 matchId, MatchStatus status);
@@ -58,6 +58,15 @@ interface IHoldfastLobby {
 
     /// @return Wei that `account` can withdraw.
     function balanceOf(address account) external view returns (uint256);
+
+    /// @return Where sessions are opened.
+    function relayer() external view returns (IZkRelayer);
+
+    /// @return The game of all matches.
+    function templateId() external view returns (bytes32);
+
+    /// @return The terms of all matches' sessions: who operates them, who judges claims, and how long these are open to it.
+    function terms() external view returns (Terms memory);
 
     function matchCount() external view returns (uint256);
 

@@ -15,7 +15,7 @@ abstract contract LobbyFixture is TestBase {
     uint96 internal constant STAKE = 1 ether;
     uint256 internal constant FIRST_KEY = 0xA11CE;
     bytes32 internal constant SESSION_RESULT_TYPEHASH =
-        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash)");
+        keccak256("SessionResult(bytes32 configHash,bytes32 resultHash,uint64 validUntil)");
 
     IZkRelayer internal relayer;
     HoldfastLobby internal lobby;
@@ -26,7 +26,7 @@ abstract contract LobbyFixture is TestBase {
         vm.roll(100);
         relayer = IZkRelayer(address(new ZkRelayer(60)));
         templateId = relayer.registerTemplate(keccak256("state"), keccak256("data"), "");
-        lobby = new HoldfastLobby(relayer);
+        lobby = new HoldfastLobby(relayer, templateId, lobbyTerms());
         for (uint256 i; i < 6; ++i) {
             vm.deal(player(i), 1000 ether);
         }
@@ -36,27 +36,29 @@ abstract contract LobbyFixture is TestBase {
         return vm.addr(FIRST_KEY + index);
     }
 
-    function settingsFor(uint8 count, uint96 stake) internal view returns (MatchSettings memory) {
+    function settingsFor(uint8 count, uint96 stake) internal pure returns (MatchSettings memory) {
         return MatchSettings({
-            templateId: templateId,
             stake: stake,
             playerCount: count,
             levelId: 3,
             turnSeconds: 60,
             turnLimit: 30,
-            duration: 1 hours,
-            terms: Terms({
-                operator: address(0x0be7a708),
-                disputeGame: address(0),
-                verifier: address(0),
-                programId: 0,
-                claimBond: 0.01 ether,
-                challengeWindow: 600,
-                inclusionDelay: 120,
-                abortDelay: 600 + 1 hours,
-                callbackGas: 400_000,
-                dataMode: DataMode.Blob
-            })
+            duration: 1 hours
+        });
+    }
+
+    function lobbyTerms() internal pure returns (Terms memory) {
+        return Terms({
+            operator: address(0x0be7a708),
+            disputeGame: address(0),
+            verifier: address(0),
+            programId: 0,
+            claimBond: 0.01 ether,
+            challengeWindow: 600,
+            inclusionDelay: 120,
+            abortDelay: 600 + 1 hours,
+            callbackGas: 400_000,
+            dataMode: DataMode.Blob
         });
     }
 
@@ -80,6 +82,29 @@ abstract contract LobbyFixture is TestBase {
             join(matchId, i, settings);
         }
         (, sessionId,,,) = lobby.matchOf(matchId);
+    }
+
+    function playersOf(uint8 count) internal returns (address[] memory players) {
+        players = new address[](count);
+        for (uint256 i; i < count; ++i) {
+            players[i] = player(i);
+        }
+    }
+
+    /// @dev The configuration of a session that `startMatch` opened in this block.
+    function configOf(uint64 sessionId, uint8 count) internal returns (SessionConfig memory) {
+        MatchSettings memory settings = settingsFor(count, 0);
+        return SessionConfig({
+            sessionId: sessionId,
+            openedAt: uint64(START),
+            openedBlock: 100,
+            deadline: uint64(START) + settings.duration,
+            game: address(lobby),
+            templateId: templateId,
+            playersHash: keccak256(abi.encode(playersOf(count))),
+            initDataHash: keccak256(abi.encode(settings.levelId, settings.turnSeconds, settings.turnLimit)),
+            termsHash: keccak256(abi.encode(lobbyTerms()))
+        });
     }
 
     function ranked(address[] memory ranking) internal pure returns (bytes memory) {
@@ -239,7 +264,7 @@ contract LobbyTest is LobbyFixture {
     function testJoinersSayWhatTheyAgreeTo() public {
         MatchSettings memory settings = settingsFor(2, STAKE);
         uint256 matchId = create(settings);
-        settings.terms.operator = address(0xBAD);
+        settings.levelId = 2;
         address joiner = player(1);
         vm.prank(joiner);
         vm.expectRevert(abi.encodeWithSelector(IHoldfastLobby.WrongSettings.selector));
@@ -269,7 +294,7 @@ contract LobbyTest is LobbyFixture {
     }
 
     function testWrongSettingsAreRefused() public {
-        for (uint256 i; i < 8; ++i) {
+        for (uint256 i; i < 7; ++i) {
             MatchSettings memory settings = settingsFor(2, 0);
             if (i == 0) settings.playerCount = 1;
             else if (i == 1) settings.playerCount = 5;
@@ -277,20 +302,44 @@ contract LobbyTest is LobbyFixture {
             else if (i == 3) settings.turnSeconds = 1 days + 1;
             else if (i == 4) settings.turnLimit = 0;
             else if (i == 5) settings.turnLimit = 1001;
-            else if (i == 6) settings.duration = 60 * 30 - 1;
-            else settings.terms.callbackGas = 299_999;
+            else settings.duration = 60 * 30 + 15 minutes - 1;
             vm.expectRevert(abi.encodeWithSelector(IHoldfastLobby.WrongSettings.selector));
             lobby.createMatch(settings);
         }
     }
 
-    function testTermsThatTheRelayerRefusesTrapNobody() public {
+    /// @dev Whoever makes a match chooses neither operator nor game: `testSettlesThroughTheRelayer` shows that sessions are opened with
+    /// these.
+    function testGameAndTermsAreTheLobbys() public view {
+        assertEq(keccak256(abi.encode(lobby.terms())), keccak256(abi.encode(lobbyTerms())), "terms");
+        assertEq(lobby.templateId(), templateId, "game");
+        assertEq(address(lobby.relayer()), address(relayer), "relayer");
+    }
+
+    function testALobbyThatCouldNotPayIsNotMade() public {
+        Terms memory terms = lobbyTerms();
+        terms.callbackGas = 299_999;
+        vm.expectRevert(abi.encodeWithSelector(IHoldfastLobby.WrongTerms.selector));
+        new HoldfastLobby(relayer, templateId, terms);
+    }
+
+    function testALobbyWithTermsThatTheRelayerRefusesIsNotMade() public {
+        Terms memory terms = lobbyTerms();
+        terms.abortDelay = 0;
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongTerms.selector));
+        new HoldfastLobby(relayer, templateId, terms);
+    }
+
+    /// @dev A deadline too far away for the relayer.
+    function testAMatchThatTheRelayerRefusesTrapsNobody() public {
         MatchSettings memory settings = settingsFor(2, STAKE);
-        settings.terms.abortDelay = 0;
+        settings.duration = 31 days;
         uint256 matchId = create(settings);
         address joiner = player(1);
         vm.prank(joiner);
-        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongTerms.selector));
+        vm.expectRevert(
+            abi.encodeWithSelector(IZkRelayer.WrongDeadline.selector, uint64(START) + settings.duration)
+        );
         lobby.joinMatch{value: STAKE}(matchId, settings);
         address creator = player(0);
         vm.prank(creator);
@@ -334,22 +383,11 @@ contract LobbyTest is LobbyFixture {
 
     /// @dev Through the real relayer, by all players' signatures.
     function testSettlesThroughTheRelayer() public {
-        MatchSettings memory settings = settingsFor(2, STAKE);
         uint64 sessionId = startMatch(2, STAKE);
-        address[] memory players = new address[](2);
-        (players[0], players[1]) = (player(0), player(1));
-        SessionConfig memory config = SessionConfig({
-            sessionId: sessionId,
-            openedAt: uint64(START),
-            openedBlock: 100,
-            deadline: uint64(START) + settings.duration,
-            game: address(lobby),
-            templateId: templateId,
-            playersHash: keccak256(abi.encode(players)),
-            initDataHash: keccak256(abi.encode(settings.levelId, settings.turnSeconds, settings.turnLimit)),
-            termsHash: keccak256(abi.encode(settings.terms))
-        });
+        SessionConfig memory config = configOf(sessionId, 2);
+        address[] memory players = playersOf(2);
         bytes memory result = ranked(backwards(2));
+        uint64 validUntil = uint64(START) + 1 hours;
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
@@ -363,7 +401,9 @@ contract LobbyTest is LobbyFixture {
             abi.encodePacked(
                 hex"1901",
                 domain,
-                keccak256(abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result)))
+                keccak256(
+                    abi.encode(SESSION_RESULT_TYPEHASH, relayer.configHash(config), keccak256(result), validUntil)
+                )
             )
         );
         bytes[] memory signatures = new bytes[](2);
@@ -371,7 +411,7 @@ contract LobbyTest is LobbyFixture {
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(FIRST_KEY + i, digest);
             signatures[i] = abi.encodePacked(r, s, v);
         }
-        relayer.settleUnanimously(config, settings.terms, players, result, signatures);
+        relayer.settleUnanimously(config, lobbyTerms(), players, result, validUntil, signatures);
         assertTrue(!relayer.callbackFailed(sessionId), "callback");
         assertEq(lobby.balanceOf(player(1)), 2 * uint256(STAKE), "prize");
     }

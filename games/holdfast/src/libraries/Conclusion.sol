@@ -11,6 +11,11 @@ library Conclusion {
   uint32 internal constant STRUCTURE_POINTS = 100;
   uint32 internal constant CAPTURE_POINTS = 25;
 
+  // Merits, the greater ranks higher: who is out has the number of his leaving; above all of these is who is in, by score, and by it
+  // only among those who acted. So nobody gains by leaving, nor by what he did before.
+  uint256 private constant IN = 1 << 33;
+  uint256 private constant ACTED = 1 << 32;
+
   /// @notice Takes a player out of the match, and ends it if one is left.
   function eliminate(uint8 player, uint32 turn) internal {
     uint8 exit = Clock._getEliminated() + 1;
@@ -38,8 +43,8 @@ library Conclusion {
     return tally.destroyed + STRUCTURE_POINTS * tally.structures + CAPTURE_POINTS * tally.captures;
   }
 
-  /// @notice All players, best first: those who acted before those who never did, those in the match before those out of it, these
-  /// by the order of leaving, all others by score. Equal ones by number, which the seed gave out.
+  /// @notice All players, best first: those in the match before those out of it. Of the former those who acted before those who never
+  /// did, then by score; equal ones by number, which the seed gave out. Of the latter who left later first.
   function rank() internal view returns (address[] memory ranking, uint32[] memory scores) {
     uint8 count = MatchConfig._getPlayerCount();
     ranking = new address[](count);
@@ -48,10 +53,8 @@ library Conclusion {
     for (uint8 i; i < count; ++i) {
       PlayerData memory player = Player._get(i + 1);
       uint32 points = score(i + 1);
-      uint256 merit = points;
-      if (player.lastActiveTurn != 0) merit |= 1 << 64;
-      if (player.exit == 0) merit |= 1 << 63;
-      else merit |= uint256(player.exit) << 32;
+      uint256 merit = player.exit;
+      if (merit == 0) merit = IN | (player.lastActiveTurn != 0 ? ACTED : 0) | points;
       uint256 at = i;
       while (at > 0 && merits[at - 1] < merit) {
         (merits[at], ranking[at], scores[at]) = (merits[at - 1], ranking[at - 1], scores[at - 1]);

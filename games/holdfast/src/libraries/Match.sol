@@ -40,8 +40,14 @@ library Match {
     if (MatchFinished._get()) revert MatchOver();
   }
 
-  /// @notice Starts an action of `account`: it must be a player in the match whose turn has not ended.
+  /// @notice Starts an action of `account`, and notes that it acts.
   function begin(address account) internal returns (uint8 player, uint32 turn) {
+    (player, turn) = admit(account);
+    if (Player._getLastActiveTurn(player) != turn) Player._setLastActiveTurn(player, turn);
+  }
+
+  /// @notice Lets `account` in now: it must be a player in the match whose turn has not ended.
+  function admit(address account) internal returns (uint8 player, uint32 turn) {
     requireRunning();
     player = PlayerNumber._get(account);
     if (player == 0) revert NotPlayer(account);
@@ -49,7 +55,6 @@ library Match {
     turn = tick();
     if (turn > MatchConfig._getTurnLimit()) revert TurnLimitReached(turn - 1);
     if (Clock._getReady() & bit(player) != 0) revert TurnEnded(turn);
-    if (Player._getLastActiveTurn(player) != turn) Player._setLastActiveTurn(player, turn);
   }
 
   function bit(uint8 player) internal pure returns (uint8) {

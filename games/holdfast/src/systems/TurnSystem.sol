@@ -18,9 +18,9 @@ contract TurnSystem is System {
     _advanceIfAllReady(turn);
   }
 
-  /// @notice Leaves the match, as if one's keep had fallen.
+  /// @notice Leaves the match, as if one's keep had fallen. That is not to play: it doesn't count as acting.
   function surrender() external {
-    (uint8 player, uint32 turn) = Match.begin(_msgSender());
+    (uint8 player, uint32 turn) = Match.admit(_msgSender());
     Conclusion.eliminate(player, turn);
     if (Clock._getEliminated() + 1 < MatchConfig._getPlayerCount()) _advanceIfAllReady(turn);
   }
