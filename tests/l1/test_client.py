@@ -245,7 +245,10 @@ async def test_dead_endpoints_rest_and_come_back(network: Network) -> None:
 
 async def test_answers_are_read_within_pythons_own_recursion_limit() -> None:
     """Deeply nested answers must not end the process, so no import may raise the limit."""
-    script = "import sys; before = sys.getrecursionlimit(); import exclave.l1; assert sys.getrecursionlimit() == before"
+    script = (
+        "import sys; before = sys.getrecursionlimit(); import exclave.cli, exclave.l1, exclave.node.node; "
+        "assert sys.getrecursionlimit() == before"
+    )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
     assert await process.wait() == 0
 
