@@ -501,10 +501,9 @@ class EthTxManager:
             # Pruned. Blocks are kept for longer than states.
             candidates = range(low, stable + 1)
         for number in candidates:
-            block = await self._client.get_full_block(number)
-            for transaction in block.transactions if block else ():
-                if transaction.sender == self.address and transaction.nonce == nonce:
-                    return transaction.hash
+            found = await self._client.find_transaction(number, self.address, nonce)
+            if found is not None:
+                return found
         return None
 
     async def _revive(self, view: _View) -> None:
