@@ -641,6 +641,9 @@ async def test_logs_that_an_endpoint_makes_up_or_changes_are_refused(network: Ne
     changes: dict[str, Callable[[list[Any]], list[Any]]] = {
         "in a block whose bloom filter rules it out": elsewhere,
         "with other data": lambda found: [{**found[0], "data": "0x1234"}],
+        "twice": lambda found: [*found, *found],
+        "twice, as another": lambda found: [*found, {**found[0], "logIndex": "0x1"}],
+        "as another": lambda found: [{**found[0], "logIndex": "0x1"}],
     }
     for change in changes.values():
         liar = network.proxy()

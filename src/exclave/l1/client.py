@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import httpx
@@ -79,7 +79,9 @@ class ClientSettings:
     logs_range: int = 5_000
     """Blocks in one eth_getLogs at most; less where endpoints take less."""
     bloom_range: int = 64
-    """Logs of ranges that long are looked for again where a block's bloom filter says that there may be some."""
+    """Logs of ranges that long, and that near the head, are looked for again where a block's bloom filter says that
+    there may be some: there it is that endpoints leave logs out that they haven't indexed yet.
+    """
     check_headers: bool = True
     """Recompute block hashes from headers. Only to be turned off for chains with other header fields."""
 
@@ -134,6 +136,11 @@ class _Logs:
     endpoint: Endpoint
     logs: list[L1Log]
     last: L1Header
+
+    @property
+    def contents(self) -> list[L1Log]:
+        """What a block commits to: all but the hashes of the logs' transactions."""
+        return [replace(entry, transaction_hash=b"") for entry in self.logs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +341,8 @@ class L1Client:
 
         Two endpoints on the same chain are compared. Where their logs of a block differ, its receipts say who is right,
         because the header commits to them; the other one is banned. An endpoint that is alone has to show the receipts
-        of those blocks of a short range that its logs leave out although the bloom filter has our addresses and topics.
+        of those blocks that its logs leave out although the bloom filter has our addresses and topics: near the head,
+        because full blocks' filters have nearly everything.
         """
         opinions: list[_Logs] = []
 
@@ -361,7 +369,7 @@ class L1Client:
             await self._check_alone(chosen[0], wanted, first, last)
             return chosen[0].logs, chosen[0].last
         one, two = chosen[0], chosen[-1]
-        if one.logs == two.logs:
+        if one.contents == two.contents:
             return one.logs, one.last
         return await self._decide(one, two, wanted), one.last
 
@@ -370,7 +378,9 @@ class L1Client:
     ) -> _Logs | None:
         """Another endpoint's logs, None when it has none to give. Its own limits don't bind the first one."""
         try:
-            return await self._ask(endpoint, lambda item: self._read_logs(item, wanted, first, last))
+            opinion = await self._ask(endpoint, lambda item: self._read_logs(item, wanted, first, last))
+            endpoint.succeeded()
+            return opinion
         except ResultTooLarge as error:
             if first == last or not splits:
                 self._note_fault(endpoint, error)
@@ -409,6 +419,8 @@ class L1Client:
         if not all(first <= entry.block_number <= last and wanted.matches(entry) for entry in logs):
             raise EndpointLies("it answered with logs that weren't asked for")
         logs.sort(key=lambda entry: (entry.block_number, entry.log_index))
+        if len({(entry.block_number, entry.log_index) for entry in logs}) < len(logs):
+            raise EndpointLies("it answered with the same log twice")
         chain = {header.number: header}
         for block in await self._headers(endpoint, sorted({entry.block_number for entry in logs} - set(chain))):
             chain[block.number] = block
@@ -436,7 +448,9 @@ class L1Client:
 
     async def _check_alone(self, opinion: _Logs, wanted: _LogFilter, first: int, last: int) -> None:
         """Raises `L1Unavailable` when the only endpoint left logs out. One that has no receipts to show is believed."""
-        if last - first >= self.settings.bloom_range or not self.settings.check_headers:
+        head = opinion.endpoint.head
+        is_old = head is not None and last < head.number - self.settings.bloom_range
+        if last - first >= self.settings.bloom_range or is_old or not self.settings.check_headers:
             return
         silent = set(range(first, last + 1)) - {entry.block_number for entry in opinion.logs}
 
@@ -457,7 +471,7 @@ class L1Client:
 
     async def _decide(self, one: _Logs, two: _Logs, wanted: _LogFilter) -> list[L1Log]:
         """The logs of two endpoints that differ, as the blocks' receipts have them."""
-        differing = {entry.block_number for entry in {*one.logs} ^ {*two.logs}}
+        differing = {entry.block_number for entry in {*one.contents} ^ {*two.contents}}
         proven: dict[int, list[L1Log]] = {}
 
         async def prove(endpoint: Endpoint) -> bool:
@@ -479,7 +493,7 @@ class L1Client:
         decided += [entry for number in differing for entry in proven[number]]
         decided.sort(key=lambda entry: (entry.block_number, entry.log_index))
         for opinion in (one, two):
-            if opinion.logs != decided:
+            if opinion.contents != _Logs(opinion.endpoint, decided, opinion.last).contents:
                 self._note_fault(opinion.endpoint, EndpointLies("its logs aren't those that the blocks commit to"))
         return decided
 
@@ -488,7 +502,7 @@ class L1Client:
         if header.hash not in self._proven:
             receipts = await endpoint.request("eth_getBlockReceipts", (to_hex(header.hash),))
             if receipts is None:
-                raise EndpointBehind(f"it doesn't have the receipts of block {header.number}")
+                raise StateUnavailable(f"it doesn't have the receipts of block {header.number}")
             self._proven[header.hash] = tuple(read_block_logs(receipts, header))
             while len(self._proven) > 2 * self.settings.bloom_range:
                 del self._proven[next(iter(self._proven))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from exclave._engine import ordered_trie_root
@@ -309,13 +309,12 @@ def _transaction_field(transaction: Mapping[str, Any], name: str) -> Any:
 
 
 def read_block_logs(receipts: Any, header: L1Header) -> list[L1Log]:
-    """All logs of a block, from its receipts, which must be those that the header commits to.
-
-    Raises `EndpointLies` when they aren't.
+    """All logs of a block, from its receipts, which must be those that the header commits to: that is to all of a log
+    but its transaction's hash. Raises `EndpointLies` when they aren't.
     """
     encoded: list[bytes] = []
     logs: list[L1Log] = []
-    for item in read_list(receipts, "receipts"):
+    for index, item in enumerate(read_list(receipts, "receipts")):
         receipt = read_receipt(item)
         kind = read_quantity(read_object(item, "receipt").get("type", "0x0"), "type", 7)
         body = [
@@ -325,7 +324,16 @@ def read_block_logs(receipts: Any, header: L1Header) -> list[L1Log]:
             [[entry.address, list(entry.topics), entry.data] for entry in receipt.logs],
         ]
         encoded.append((bytes([kind]) if kind else b"") + encode_rlp(body))
-        logs += receipt.logs
+        for entry in receipt.logs:
+            logs.append(
+                replace(
+                    entry,
+                    block_number=header.number,
+                    block_hash=header.hash,
+                    transaction_index=index,
+                    log_index=len(logs),
+                )
+            )
     if ordered_trie_root(encoded) != header.receipts_root:
         raise EndpointLies(f"its receipts of block {header.number} aren't those of the block's header")
     return logs
