@@ -543,7 +543,7 @@ fn metrics_text() -> String {
 /// Root of the trie of a block's encoded transactions or receipts.
 #[pyfunction]
 #[pyo3(signature = (items, /))]
-fn ordered_trie_root<'py>(py: Python<'py>, items: Vec<Vec<u8>>) -> Bound<'py, PyBytes> {
+fn ordered_trie_root(py: Python<'_>, items: Vec<Vec<u8>>) -> Bound<'_, PyBytes> {
     let root = py.detach(|| stf::ordered_trie_root(&owned(items)));
     PyBytes::new(py, root.as_slice())
 }
