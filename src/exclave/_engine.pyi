@@ -248,6 +248,9 @@ def metrics_text() -> str:
     Prometheus' text format.
     """
 
+def ordered_trie_root(items: list[bytes], /) -> bytes:
+    """The root of the trie of a block's encoded transactions or receipts, in order: what headers commit to."""
+
 def execute_blocks(
     template: bytes, chain_id: int, seed: bytes, timestamp: int, blocks: list[tuple[int, list[bytes]]], /
 ) -> list[tuple[bytes | None, list[str | None], list[bytes]]]:

@@ -165,6 +165,13 @@ class L1Config(Section):
     )
     poll_interval: Seconds = Field(2.0, description="Seconds between looks at L1.")
     request_timeout: Seconds = Field(10.0, description="Seconds after which an L1 request is given up and retried.")
+    check_headers: bool = Field(
+        True,
+        description=(
+            "Check that L1 blocks hash to their hash. `false` only for a chain, or a fork of L1, whose headers this "
+            "version can't hash: then the endpoints are believed."
+        ),
+    )
     log_range: int = Field(
         2000,
         ge=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -22,13 +23,17 @@ class Fault(Exception):
 
 
 class Proxy:
-    """`falsify` changes single results, `body` and `status` whole answers; `delay` is in seconds."""
+    """`falsify` changes single results, `rewrite`, `body` and `status` whole answers. `delay` is in seconds before the
+    answer, `drip` in seconds between its bytes.
+    """
 
     def __init__(self, node_url: str, path: str = "") -> None:
         self.falsify: Falsify | None = None
         self.body: bytes | None = None
         self.status = 200
         self.delay = 0.0
+        self.drip = 0.0
+        self.rewrite: Callable[[Any], Any] = lambda answer: answer
         self.batches = True
         self.methods: list[str] = []
         owner = self
@@ -46,11 +51,17 @@ class Proxy:
                     error = {"code": -32600, "message": "batch requests are not supported"}
                     body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
                 else:
-                    body = json.dumps(owner._answer(request, node_url)).encode()
+                    body = json.dumps(owner.rewrite(owner._answer(request, node_url))).encode()
                 self.send_response(owner.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if owner.drip:
+                    with contextlib.suppress(OSError):
+                        for byte in body:
+                            self.wfile.write(bytes([byte]))
+                            time.sleep(owner.drip)
+                else:
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,7 +17,16 @@ from support.anvil import Anvil, account
 
 from exclave.l1 import CallRequest, ClientSettings, L1Client, L1Unavailable
 from exclave.l1.endpoints import redact_url
-from exclave.l1.errors import ExecutionReverted, MethodUnavailable, RateLimited, ResultTooLarge, StateUnavailable
+from exclave.l1.errors import (
+    ExecutionReverted,
+    MethodUnavailable,
+    NodeError,
+    ResultTooLarge,
+    StateUnavailable,
+    UnexpectedResult,
+)
+from exclave.l1.values import read_header
+from exclave.protocol.fields import decode_abi, decode_rlp, encode_rlp, keccak256
 
 
 class Network:
@@ -143,6 +152,28 @@ def odd_error(proxy: Proxy) -> None:
     proxy.body = b'{"jsonrpc":"2.0","id":1,"error":"no"}'
 
 
+def drip(proxy: Proxy) -> None:
+    proxy.drip = 0.2
+
+
+def odd_ids(proxy: Proxy) -> None:
+    proxy.rewrite = lambda answer: [{**item, "id": []} for item in answer] if isinstance(answer, list) else answer
+
+
+def answer_with(method: str, garbage: Any) -> Callable[[Proxy], None]:
+    def apply(proxy: Proxy) -> None:
+        proxy.falsify = lambda asked, _params, result: garbage if asked == method else result
+
+    return apply
+
+
+def falsify_fees(**changes: Any) -> Callable[[Proxy], None]:
+    def apply(proxy: Proxy) -> None:
+        proxy.falsify = lambda method, _params, result: {**result, **changes} if method == "eth_feeHistory" else result
+
+    return apply
+
+
 def wrong_chain(proxy: Proxy) -> None:
     proxy.falsify = lambda method, _params, result: "0x1" if method == "eth_chainId" else result
 
@@ -184,31 +215,122 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
     "a field malformed": falsify_block(gasUsed="lots"),
     "an odd quantity": falsify_block(number="0x" + "f" * 65),
     "internal error": internal_error,
+    "byte by byte": drip,
+    "ids that are lists": odd_ids,
+    "rewards that aren't lists": falsify_fees(reward=[5]),
+    "base fees that aren't a list": falsify_fees(baseFeePerGas={"0": "0x1"}),
+    "no fee history": answer_with("eth_feeHistory", []),
+    "no block": answer_with("eth_getBlockByNumber", [[]]),
+    "logs that aren't a list": answer_with("eth_getLogs", {}),
+    "logs of lists": answer_with("eth_getLogs", [[], []]),
+    "a receipt that's a number": answer_with("eth_getTransactionReceipt", 5),
+    "a receipt of nothing": answer_with("eth_getTransactionReceipt", {"blockHash": []}),
+    "a nonce that's a list": answer_with("eth_getTransactionCount", []),
+    "a balance of text": answer_with("eth_getBalance", "lots"),
+    "no code": answer_with("eth_getCode", None),
+    "gas that's a list": answer_with("eth_estimateGas", []),
+    "a call's result that's no data": answer_with("eth_call", {}),
+    "a call's result that's empty": answer_with("eth_call", "0x"),
+    "a transaction that's a number": answer_with("eth_getTransactionByHash", 5),
+    "a transaction without a hash": answer_with("eth_getTransactionByHash", {}),
 }
+ABOUT: dict[str, tuple[str, ...]] = {
+    "rewards that aren't lists": ("fees",),
+    "base fees that aren't a list": ("fees",),
+    "no fee history": ("fees",),
+    "logs that aren't a list": ("logs",),
+    "logs of lists": ("logs",),
+    "a receipt that's a number": ("receipts",),
+    "a receipt of nothing": ("receipts",),
+    "a nonce that's a list": ("nonce", "account"),
+    "a balance of text": ("balance", "account"),
+    "no code": ("code",),
+    "gas that's a list": ("gas",),
+    "a call's result that's no data": ("call",),
+    "a call's result that's empty": ("call",),
+    "a transaction that's a number": ("known",),
+    "a transaction without a hash": ("known",),
+}
+"""The questions whose answers have the fault; the others are in a single answer, in one of several, and in a batch."""
+
+
+class Questions:
+    """One of each kind that a client is asked, about a node with two blocks and a counter."""
+
+    def __init__(self, node: Anvil) -> None:
+        self.counter = Counter(node)
+        transaction = {"from": account(0).address, "to": "0x" + self.counter.address.hex(), "data": "0x01"}
+        self.sent = bytes.fromhex(node.rpc("eth_sendTransaction", transaction)[2:])
+        self.block = mined_in(node, "0x" + self.sent.hex())
+        self.sender = bytes.fromhex(account(0).address[2:])
+
+    def about(self, fault: str) -> dict[str, Callable[[L1Client], Awaitable[Any]]]:
+        read = CallRequest(self.counter.address)
+        questions: dict[str, Callable[[L1Client], Awaitable[Any]]] = {
+            "block": lambda client: client.get_block(1),
+            "head": lambda client: client.get_head(),
+            "logs": lambda client: client.get_logs([self.counter.address], [[TOPIC]], 0, self.block),
+            "receipts": lambda client: client.get_receipts([self.sent, self.sent]),
+            "known": lambda client: client.known_transactions([self.sent, b"\x01" * 32]),
+            "account": lambda client: client.get_account(self.sender),
+            "nonce": lambda client: client.get_nonce(self.sender),
+            "balance": lambda client: client.get_balance(self.sender),
+            "code": lambda client: client.get_code(self.counter.address),
+            "call": lambda client: client.call_for(read, lambda data: decode_abi(["uint256"], data)),
+            "gas": lambda client: client.estimate_gas(read),
+            "fees": lambda client: client.get_fee_history(),
+        }
+        return {name: questions[name] for name in ABOUT.get(fault, ("block", "head", "logs"))}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_another_endpoint_answers_when_one_fails(network: Network, fault: str) -> None:
-    bad, good = network.proxy(), network.proxy()
+    bad, true = network.proxy(), network.client(network.node.url)
+    questions = Questions(network.node).about(fault)
     FAULTS[fault](bad)
-    client = network.client(bad.url, good.url, timeout=1.0)
-    network.node.mine(2)
-    found = await client.get_block(1)
-    assert found is not None
-    assert "0x" + found.hash.hex() == network.node.rpc("eth_getBlockByNumber", "0x1", False)["hash"]
-    assert reasons(client)[0] is not None
-    assert reasons(client)[1] is None
-    assert (await client.get_head()).number == 2
+    noticed = []
+    for name, ask in questions.items():
+        client = network.client(bad.url, network.node.url, timeout=1.0, straggler_timeout=0.5)
+        assert await ask(client) == await ask(true), name
+        noticed += [name] if reasons(client)[0] is not None else []
+        assert reasons(client)[1] is None
+    assert noticed == list(questions) if fault != "ids that are lists" else ["logs"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_alone_it_is_a_typed_error(network: Network, fault: str) -> None:
     bad = network.proxy()
+    questions = Questions(network.node).about(fault)
     FAULTS[fault](bad)
-    client = network.client(bad.url, timeout=0.5)
+    client = network.client(bad.url, timeout=0.4, rounds=1)
+    with pytest.raises((L1Unavailable, NodeError)):
+        for ask in questions.values():
+            await ask(client)
+
+
+async def test_what_no_endpoint_gives_is_the_contracts_answer(network: Network) -> None:
+    """Where all are alike, it isn't an endpoint that is at fault: no pause, no quarantine."""
+    client = network.client(network.proxy().url, network.node.url)
+    with pytest.raises(UnexpectedResult, match="isn't what was expected"):
+        await client.call_for(CallRequest(b"\x77" * 20), lambda data: decode_abi(["uint256"], data))
+    assert network.pauses == []
+    assert all(health.usable for health in client.health())
+
+
+async def test_one_endpoint_that_hangs_keeps_no_other_waiting(network: Network) -> None:
+    slow, signed = network.proxy(), account(0).sign_transaction
+    hang(slow)
     network.node.mine(2)
-    with pytest.raises((L1Unavailable, RateLimited) if fault != "internal error" else Exception):
-        await client.get_block(1)
+    client = network.client(slow.url, network.node.url, timeout=4.0, straggler_timeout=0.2)
+    started = time.monotonic()
+    assert (await client.get_head()).number == 2
+    transaction = {
+        "chainId": 31337, "nonce": 0, "to": account(1).address, "gas": 21_000,
+        "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 1,
+    }  # fmt: skip
+    await client.send_raw(bytes(signed(transaction).raw_transaction))
+    assert time.monotonic() - started < 2.5
+    assert "while others had one" in (reasons(client)[0] or "")
 
 
 async def test_liars_are_not_asked_again_until_the_quarantine_is_over(network: Network) -> None:
@@ -245,7 +367,10 @@ async def test_dead_endpoints_rest_and_come_back(network: Network) -> None:
 
 async def test_answers_are_read_within_pythons_own_recursion_limit() -> None:
     """Deeply nested answers must not end the process, so no import may raise the limit."""
-    script = "import sys; before = sys.getrecursionlimit(); import exclave.l1; assert sys.getrecursionlimit() == before"
+    script = (
+        "import sys; before = sys.getrecursionlimit(); import exclave.cli, exclave.l1, exclave.node.node; "
+        "assert sys.getrecursionlimit() == before"
+    )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
     assert await process.wait() == 0
 
@@ -279,7 +404,7 @@ async def test_an_endpoint_that_is_behind_is_asked_last(network: Network) -> Non
     # Alone, what it doesn't have isn't there; and its logs are not taken for all logs.
     alone = network.client(behind.url)
     assert await alone.get_block(7) is None
-    with pytest.raises(L1Unavailable, match="no endpoint has block 7"):
+    with pytest.raises(L1Unavailable, match="doesn't have block 7 yet"):
         await alone.get_logs([], [], 0, 7)
 
 
@@ -454,3 +579,166 @@ def test_urls_that_cannot_be_used(url: str) -> None:
     assert "secret" not in str(refused.value)
     with pytest.raises(ValueError, match="at least one"):
         L1Client([], 1)
+
+
+def without_logs(proxy: Proxy, *, receipts: bool = True) -> None:
+    """Leaves all logs out."""
+
+    def change(method: str, _params: list[Any], result: Any) -> Any:
+        if method == "eth_getBlockReceipts" and not receipts:
+            raise Fault(-32601, "the method eth_getBlockReceipts does not exist")
+        return [] if method == "eth_getLogs" else result
+
+    proxy.falsify = change
+
+
+async def test_logs_that_an_endpoint_leaves_out_are_missed(network: Network) -> None:
+    counter = Counter(network.node)
+    block = increment(network.node, counter)
+    network.node.mine(3)
+    question = ([counter.address], [[TOPIC]], 0, network.node.block_number())
+    for place in range(2):
+        liar = network.proxy()
+        without_logs(liar)
+        urls = [network.proxy().url]
+        urls.insert(place, liar.url)
+        client = network.client(*urls)
+        assert [entry.block_number for entry in (await client.get_logs(*question)).logs] == [block]
+        assert "commit to" in (reasons(client)[place] or "")
+        assert reasons(client)[1 - place] is None
+    # Alone it is found out by the block's bloom filter and receipts.
+    client = network.client(liar.url)
+    with pytest.raises(L1Unavailable, match="left out logs"):
+        await client.get_logs(*question)
+    # Who has no receipts to show is believed where nobody else can be asked, and outvoted by receipts elsewhere.
+    without_logs(liar, receipts=False)
+    assert (await network.client(liar.url).get_logs(*question)).logs == []
+    client = network.client(liar.url, network.node.url)
+    assert [entry.block_number for entry in (await client.get_logs(*question)).logs] == [block]
+    # When nobody shows any, nobody is believed.
+    other = network.proxy()
+
+    def no_receipts(method: str, _params: list[Any], result: Any) -> Any:
+        if method == "eth_getBlockReceipts":
+            raise Fault(-32601, "the method eth_getBlockReceipts does not exist")
+        return result
+
+    other.falsify = no_receipts
+    with pytest.raises(L1Unavailable, match="differ about logs of block"):
+        await network.client(liar.url, other.url).get_logs(*question)
+
+
+async def test_logs_that_an_endpoint_makes_up_or_changes_are_refused(network: Network) -> None:
+    counter = Counter(network.node)
+    block = increment(network.node, counter)
+    network.node.mine(2)
+    question = ([counter.address], [[TOPIC]], 0, network.node.block_number())
+
+    def elsewhere(found: list[Any]) -> list[Any]:
+        empty = network.node.rpc("eth_getBlockByNumber", hex(block + 1), False)
+        return [*found, {**found[0], "blockNumber": empty["number"], "blockHash": empty["hash"]}]
+
+    changes: dict[str, Callable[[list[Any]], list[Any]]] = {
+        "in a block whose bloom filter rules it out": elsewhere,
+        "with other data": lambda found: [{**found[0], "data": "0x1234"}],
+        "twice": lambda found: [*found, *found],
+        "twice, as another": lambda found: [*found, {**found[0], "logIndex": "0x1"}],
+        "as another": lambda found: [{**found[0], "logIndex": "0x1"}],
+    }
+    for change in changes.values():
+        liar = network.proxy()
+        liar.falsify = lambda method, _params, result, change=change: (
+            change(result) if method == "eth_getLogs" else result
+        )
+        client = network.client(liar.url, network.node.url)
+        assert [entry.data for entry in (await client.get_logs(*question)).logs] == [b""]
+        assert not client.health()[0].usable
+
+
+async def test_a_second_opinion_is_had_in_pieces_where_it_must(network: Network) -> None:
+    counter = Counter(network.node)
+    increment(network.node, counter)
+    network.node.mine(20)
+    liar, strict = network.proxy(), network.proxy()
+    without_logs(liar)
+
+    def at_most_seven(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs" and int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) >= 7:
+            raise Fault(-32005, "block range is too large")
+        return result
+
+    strict.falsify = at_most_seven
+    client = network.client(liar.url, strict.url)
+    assert len((await client.get_logs([counter.address], [], 0, 20)).logs) == 1
+    assert not client.health()[0].usable
+
+
+async def test_the_longest_agreement_on_a_chain_counts(network: Network, anvil: Callable[..., Anvil]) -> None:
+    forged = anvil()
+    counter = Counter(network.node)
+    block = increment(network.node, counter)
+    network.node.mine(3)
+    forged.mine(network.node.block_number())
+    client = network.client(forged.url, network.node.url, network.proxy().url)
+    found = await client.get_logs([counter.address], [], 0, network.node.block_number())
+    assert [entry.block_number for entry in found.logs] == [block]
+
+
+async def test_a_block_that_a_backend_does_not_have_yet_is_no_lie(network: Network) -> None:
+    counter = Counter(network.node)
+    block = increment(network.node, counter)
+    sent = bytes.fromhex(network.node.rpc("eth_getBlockByNumber", hex(block), False)["transactions"][0][2:])
+    network.node.mine(2)
+    balanced = network.proxy()
+    balanced.falsify = lambda method, params, result: (
+        None if method == "eth_getBlockByNumber" and params[0] == hex(block) else result
+    )
+    client = network.client(balanced.url)
+    with pytest.raises(L1Unavailable, match="doesn't have block"):
+        await client.get_logs([counter.address], [], 0, block + 2)
+    with pytest.raises(L1Unavailable, match="doesn't have block"):
+        await client.get_receipts([sent])
+    assert all(health.usable for health in client.health())
+    balanced.falsify = None
+    assert len((await client.get_logs([counter.address], [], 0, block + 2)).logs) == 1
+
+
+def forked(*items: bytes | int, **fields: Any) -> Callable[[Proxy], None]:
+    """Headers as a later fork makes them: with fields at the end."""
+
+    def apply(proxy: Proxy) -> None:
+        def change(method: str, _params: list[Any], result: Any) -> Any:
+            if method != "eth_getBlockByNumber" or not result:
+                return result
+            encoded = encode_rlp([*decode_rlp(read_header(result).rlp, "header"), *items])
+            return {**result, **fields, "hash": "0x" + keccak256(encoded).hex()}
+
+        proxy.falsify = change
+
+    return apply
+
+
+async def test_fields_that_a_fork_adds_to_headers_are_no_lie(network: Network) -> None:
+    proxy = network.proxy()
+    client = network.client(proxy.url)
+    # As EIP-7928 and EIP-7843 do.
+    forked(b"\x22" * 32, 77, blockAccessListHash="0x" + "22" * 32, slotNumber="0x4d", other="0x1")(proxy)
+    head = await client.get_head()
+    assert keccak256(head.rlp) == head.hash
+    # The check holds all the same.
+    forked(b"\x22" * 32, blockAccessListHash="0x" + "22" * 32)(proxy)
+    assert (await client.get_head()).number == 0
+    falsify_block(stateRoot="0x" + "11" * 32)(proxy)
+    with pytest.raises(L1Unavailable, match="which its header doesn't give"):
+        await client.get_head()
+    # What can't be checked isn't taken, unless one says so; but nobody is banned for it.
+    forked(b"\x33" * 32, somethingElse="0x" + "22" * 32)(proxy)
+    client = network.client(proxy.url)
+    with pytest.raises(L1Unavailable, match="check_headers = false"):
+        await client.get_head()
+    assert "somethingElse" in (reasons(client)[0] or "")
+    network.now += 31
+    forked()(proxy)
+    assert (await client.get_head()).number == 0
+    forked(b"\x33" * 32, somethingElse="0x" + "22" * 32)(proxy)
+    assert (await network.client(proxy.url, check_headers=False).get_head()).number == 0

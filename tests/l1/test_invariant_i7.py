@@ -9,13 +9,15 @@ import pytest
 from l1.bench import FINAL, Bench
 from l1.counter import INCREMENT
 from l1.crashes import Boundaries, Killed
+from l1.proxy import Fault, Proxy
 from support.anvil import account
 
-from exclave.l1 import AlertKind, EthTxManager, IntentState, L1Client, L1Unavailable
+from exclave.l1 import AlertKind, ClientSettings, EthTxManager, IntentState, L1Client, L1Unavailable
+from exclave.l1.blobs import build_sidecar, network_form
 from exclave.l1.errors import EndpointTimeout
 from exclave.l1.intents import Attempt, NonceConflict, Purpose
 from exclave.l1.transaction_manager import KeyUsedElsewhere
-from exclave.l1.transactions import Fees
+from exclave.l1.transactions import Fees, Transaction
 
 MakeBench = Callable[..., Bench]
 Scenario = Callable[[Bench, EthTxManager, int], Awaitable[None]]
@@ -289,6 +291,204 @@ async def test_invariant_i7_a_freed_nonce_is_filled_so_that_the_old_attempt_neve
         b.node.rpc("eth_sendRawTransaction", "0x" + old.raw.hex())
     assert (await manager.status("count")).state is IntentState.CONFIRMED
     assert b.counter.value() == 1
+
+
+def outsider_landed(b: Bench, make: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple[Proxy, bytes]:
+    """A proxy that shows blocks in which our transactions, which have the nonce 0, are others; and the others' hash."""
+    proxy = Proxy(b.node.url)
+    b.exits.callback(proxy.stop)
+    signed = account(b.key_index + 1).sign_transaction(
+        {
+            "chainId": b.node.chain_id, "nonce": 0, "to": account(8).address, "value": 1, "gas": 21_000,
+            "maxFeePerGas": 10**12, "maxPriorityFeePerGas": 10**11, "type": 2,
+        }
+    )  # fmt: skip
+    fake = {
+        "type": "0x2", "chainId": hex(b.node.chain_id), "nonce": "0x0", "gas": hex(21_000), "accessList": [],
+        "maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11), "to": account(8).address, "value": "0x1",
+        "input": "0x", "from": b.sender, "hash": "0x" + bytes(signed.hash).hex(), "r": hex(signed.r),
+        "s": hex(signed.s), "v": hex(signed.v), "yParity": hex(signed.v),
+    }  # fmt: skip
+
+    def falsify(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getTransactionReceipt":
+            return None
+        if method == "eth_getBlockByNumber" and params[1] and result:
+            ours = b.sender.lower()
+            return {**result, "transactions": [make(fake) if t["from"] == ours else t for t in result["transactions"]]}
+        return result
+
+    proxy.falsify = falsify
+    return proxy, bytes(signed.hash)
+
+
+@pytest.mark.parametrize("lie", ["signed by another", "signed for nothing", "left out", "of an unknown type"])
+async def test_invariant_i7_a_lying_endpoint_frees_no_nonce(bench: MakeBench, lie: str) -> None:
+    """An endpoint hides that our transaction was mined and shows another one with its nonce: were the intent given
+    another nonce, it would have its effect twice.
+    """
+    b = bench()
+    changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "signed by another": lambda fake: fake,
+        "signed for nothing": lambda fake: {**fake, "hash": "0x" + "77" * 32, "r": "0x5"},
+        "left out": lambda fake: {**fake, "from": account(5).address},
+        "of an unknown type": lambda fake: {**fake, "type": "0x7c"},
+    }
+    liar, _ = outsider_landed(b, changes[lie])
+    settings = ClientSettings(timeout=5.0, rounds=1, backoff=0.0, quarantine=0.0)
+    manager = await b.manager(await b.client(liar.url, settings=settings))
+    await manager.submit(b.intent())
+    await manager.submit(b.intent("behind"))
+    await manager.step()
+    for _ in range(5):
+        b.node.mine()
+        b.clock.seconds += 61
+        await manager.step()
+        record = await manager.status("count")
+        assert (record.nonce, len(record.attempts)) == (0, 1)
+    assert AlertKind.NONCE_UNACCOUNTED in [alert.kind for alert in manager.alerts()]
+    # Nobody else waits for it, and the truth is found when it is told.
+    await manager.submit(b.intent("later"))
+    await manager.step()
+    assert (await manager.status("later")).state is IntentState.SENT
+    liar.falsify = None
+    assert (await b.settle(manager, "later")).state is IntentState.CONFIRMED
+    record = await manager.status("count")
+    assert (record.state, record.nonce) == (IntentState.CONFIRMED, 0)
+    assert manager.alerts() == []
+    assert b.counter.value() == 3
+
+
+async def test_invariant_i7_endpoints_that_differ_free_no_nonce(bench: MakeBench) -> None:
+    """The other transaction is truly signed with our key, so a liar can show it although ours was mined."""
+    b = bench()
+    signed = account(b.key_index).sign_transaction(
+        {
+            "chainId": b.node.chain_id, "nonce": 0, "to": account(8).address, "value": 1, "gas": 21_000,
+            "maxFeePerGas": 10**12, "maxPriorityFeePerGas": 10**11, "type": 2,
+        }
+    )  # fmt: skip
+    true_parts = {"hash": "0x" + bytes(signed.hash).hex(), "r": hex(signed.r), "s": hex(signed.s)}
+    true_parts |= {"v": hex(signed.v), "yParity": hex(signed.v)}
+    liar, _ = outsider_landed(b, lambda fake: {**fake, **true_parts})
+    client = await b.client(liar.url, b.node.url)
+    manager = await b.manager(client)
+    await manager.submit(b.intent())
+    await manager.step()
+    b.node.mine(4)
+    await manager.step()
+    record = await manager.status("count")
+    assert (record.nonce, len(record.attempts)) == (0, 1)
+    assert "the endpoints differ" in " ".join(alert.message for alert in manager.alerts())
+    # With no true endpoint beside it there would be nothing to see: it is our own key's signature.
+    alone = await b.client(liar.url)
+    assert await alone.find_transaction(b.node.block_number() - 3, manager.address, 0) == bytes(signed.hash)
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4])
+async def test_invariant_i7_a_nonce_used_by_any_type_of_transaction_is_given_up(bench: MakeBench, kind: int) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent())
+    await manager.step()
+    sender = account(b.key_index)
+    fields: dict[str, Any] = {
+        "chainId": b.node.chain_id,
+        "nonce": 0,
+        "to": account(8).address,
+        "value": 1,
+        "gas": 90_000,
+    }
+    access = [{"address": account(7).address, "storageKeys": ["0x" + "01" * 32]}]
+    fees = {"maxFeePerGas": 10**12, "maxPriorityFeePerGas": 10**11}
+    fields |= [
+        {"gasPrice": 10**12},
+        {"type": 1, "gasPrice": 10**12, "accessList": access},
+        {"type": 2, **fees, "accessList": access},
+        {"type": 3, **fees, "maxFeePerBlobGas": 10**10},
+        {"type": 4, **fees},
+    ][kind]
+    if kind == 4:
+        permit = {"chainId": b.node.chain_id, "address": account(6).address, "nonce": 0}
+        fields["authorizationList"] = [account(5).sign_authorization(permit)]
+    if kind == 3:
+        b.node.rpc("anvil_dropAllTransactions")  # pools keep the kinds apart
+        sidecar = build_sidecar((bytes(131_072),))
+        transaction = Transaction(
+            b.node.chain_id, 0, Fees(10**12, 10**11, 10**10), 90_000, bytes(20), 1, b"", sidecar.versioned_hashes
+        )
+        raw = network_form(await b.signer.sign_transaction(transaction), sidecar)
+    else:
+        raw = bytes(sender.sign_transaction(fields).raw_transaction)
+    used = b.node.rpc("eth_sendRawTransaction", "0x" + raw.hex())
+    b.node.mine(3)
+    assert b.node.rpc("eth_getTransactionReceipt", used) is not None
+    await manager.step()
+    record = await b.settle(manager)
+    assert (record.state, record.nonce) == (IntentState.CONFIRMED, 1)
+    assert b.counter.value() == 1
+
+
+async def test_invariant_i7_what_used_a_nonce_is_found_without_old_states(bench: MakeBench) -> None:
+    b = bench()
+    proxy = Proxy(b.node.url)
+    b.exits.callback(proxy.stop)
+    manager = await b.manager(await b.client(proxy.url))
+    await manager.submit(b.intent())
+    await manager.step()
+    outsider_sends(b, 0)
+    b.node.mine(8)
+    oldest = b.node.block_number() - 4
+
+    def pruned(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getTransactionCount" and isinstance(params[1], str) and int(params[1], 16) < oldest:
+            raise Fault(-32000, "missing trie node")
+        return result
+
+    proxy.falsify = pruned
+    await manager.step()
+    record = await manager.status("count")
+    assert (record.state, record.nonce) == (IntentState.SENT, 1)
+    assert (await b.settle(manager)).state is IntentState.CONFIRMED
+    assert b.counter.value() == 1
+
+
+async def test_invariant_i7_a_gap_filler_outbids_the_old_attempt(bench: MakeBench) -> None:
+    """After a reorg somebody offers the attempt of long ago again before the gap filler comes."""
+    b = bench()
+    manager = await b.manager()
+    start = b.node.block_number()
+    await manager.submit(b.intent())
+    await manager.step()
+    outsider_sends(b, 0)
+    record = await b.settle(manager)
+    old, new = record.attempts
+    b.node.reorg(b.node.block_number() - start)
+    b.node.rpc("anvil_dropAllTransactions")
+    b.node.rpc("eth_sendRawTransaction", "0x" + old.raw.hex())
+    await manager.step()
+    assert b.node.rpc("eth_getTransactionByHash", "0x" + old.hash.hex()) is None  # replaced
+    for _ in range(4):
+        b.node.mine()
+        await manager.step()
+    assert (await manager.status("count")).transaction_hash == new.hash
+    assert b.counter.value() == 1
+
+
+async def test_an_endpoint_that_is_behind_is_no_reorg(bench: MakeBench) -> None:
+    b = bench()
+    proxy = Proxy(b.node.url)
+    b.exits.callback(proxy.stop)
+    manager = await b.manager(await b.client(proxy.url))
+    past = b.node.rpc("eth_getBlockByNumber", "latest", False)
+    await manager.submit(b.intent())
+    assert (await b.settle(manager)).state is IntentState.CONFIRMED
+    states = []
+    manager.add_listener(lambda record: states.append(record.state))
+    proxy.falsify = lambda method, params, result: past if params[:1] == ["latest"] else result
+    await manager.step()
+    assert states == []
+    assert manager.alerts() == []
 
 
 async def test_invariant_i7_the_store_refuses_a_second_nonce(bench: MakeBench) -> None:

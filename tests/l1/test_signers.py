@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from l1.bench import Bench
 from support.anvil import account
 
-from exclave.l1 import IntentState, LocalSigner, SignerError, Web3Signer, environment_signer, keystore_signer
+from exclave.l1 import IntentState, LocalSigner, SignerError, Web3Signer
 from exclave.l1.signers import SignerUnavailable
 from exclave.l1.transactions import Fees, Transaction, transaction_hash
 from exclave.protocol import address_of, keccak256, sign_digest
@@ -80,45 +79,6 @@ def test_a_key_shows_nowhere() -> None:
     with pytest.raises(SignerError) as refused:
         LocalSigner(b"\xff" * 32)
     assert "ff" * 8 not in str(refused.value)
-
-
-def test_keystore(tmp_path: Path) -> None:
-    keystore, password = tmp_path / "key.json", tmp_path / "password"
-    content = Account.encrypt(KEY, "päss word", kdf="pbkdf2", iterations=10)
-    keystore.write_text(json.dumps(content))
-    password.write_text("päss word\n", encoding="utf-8")
-    assert keystore_signer(keystore, password).address == address_of(KEY)
-
-    password.write_text("wrong")
-    with pytest.raises(SignerError, match="doesn't open"):
-        keystore_signer(keystore, password)
-    password.write_text("päss word", encoding="utf-8")
-    with pytest.raises(SignerError, match="can't read the password file"):
-        keystore_signer(keystore, tmp_path / "missing")
-    with pytest.raises(SignerError, match="can't read the keystore"):
-        keystore_signer(tmp_path / "missing", password)
-    for broken in ("", "{}", "[]", '"x"', '{"version": 3}', '{"crypto": {}, "version": 3}', '{"version": 1}'):
-        keystore.write_text(broken)
-        with pytest.raises(SignerError, match="keystore"):
-            keystore_signer(keystore, password)
-    keystore.write_text(json.dumps({**content, "address": "11" * 20}))
-    with pytest.raises(SignerError, match="another address"):
-        keystore_signer(keystore, password)
-
-
-def test_environment_key_is_for_development() -> None:
-    environment = {"KEY": "0x" + KEY.hex(), "SHORT": "0x1234", "EMPTY": "", "NOISE": "zz" * 32}
-    assert environment_signer("KEY", 31337, environment=environment).address == address_of(KEY)
-    assert environment_signer("KEY", 1, allow=True, environment=environment).address == address_of(KEY)
-    with pytest.raises(SignerError, match="development chains only"):
-        environment_signer("KEY", 1, environment=environment)
-    for name in ("MISSING", "EMPTY"):
-        with pytest.raises(SignerError, match="not set"):
-            environment_signer(name, 31337, environment=environment)
-    for name in ("SHORT", "NOISE"):
-        with pytest.raises(SignerError, match="not a private key") as refused:
-            environment_signer(name, 31337, environment=environment)
-        assert environment[name] not in str(refused.value)
 
 
 class SignerServer:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from l1.bench import Bench
 from l1.counter import INCREMENT, ONLY_FIRST, REVERT, error_string
+from l1.proxy import Fault, Proxy
 from support.anvil import ETHER, account
 
-from exclave.l1 import AlertKind, IntentState
-from exclave.l1.intents import IntentConflict, IntentRefused, UnknownIntent
+from exclave.l1 import AlertKind, ClientSettings, IntentState, L1Unavailable
+from exclave.l1.blobs import pack_blobs
+from exclave.l1.intents import IntentConflict, IntentRefused, Purpose, UnknownIntent
 
 MakeBench = Callable[..., Bench]
 
@@ -160,6 +164,26 @@ async def test_what_depends_on_a_transaction_on_its_way_waits_for_it(bench: Make
     b.node.mine()
     await manager.step()
     assert (await manager.status("second")).state is IntentState.FAILED
+
+
+async def test_what_would_revert_is_judged_though_others_are_always_on_their_way(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent("before"))
+    await manager.submit(b.intent("bad", data=REVERT))
+    await manager.step()
+    assert (await manager.status("bad")).state is IntentState.QUEUED
+    before = (await manager.status("before")).attempts[0]
+    await manager.submit(b.intent("after"))
+    await manager.step()
+    after = (await manager.status("after")).attempts[0]
+    b.node.drop("0x" + after.hash.hex())
+    b.node.mine()
+    assert b.node.rpc("eth_getTransactionReceipt", "0x" + before.hash.hex()) is not None
+    await manager.step()
+    assert (await manager.status("after")).state is IntentState.SENT
+    record = await manager.status("bad")
+    assert (record.state, record.reason) == (IntentState.FAILED, "would revert: execution reverted")
 
 
 async def test_an_effect_that_somebody_else_had_counts(bench: MakeBench) -> None:
@@ -376,3 +400,214 @@ async def test_what_no_node_takes_fails_and_blocks_nobody(bench: MakeBench) -> N
     assert bad.state is IntentState.FAILED
     assert "no node takes it" in (bad.reason or "")
     assert b.counter.value() == 1
+
+
+async def test_one_that_cannot_be_paid_for_keeps_none_of_the_others_waiting(bench: MakeBench) -> None:
+    """A claim's bond is more than the account has: the settlements behind it are what would bring ether back."""
+    b = bench()
+    b.node.set_balance(b.sender, ETHER // 10)
+    manager = await b.manager()
+    intents = {
+        "bond": b.intent("bond", data=b"", value=ETHER),
+        "gas": b.intent("gas", gas_limit=16_000_000, preflight=False),
+        "blob": b.intent("blob", value=ETHER, blobs=pack_blobs(b"data"), gas_limit=100_000),
+    }
+    for intent in (*intents.values(), b.intent("settle"), b.intent("release")):
+        await manager.submit(intent)
+    b.node.set_next_base_fee(20 * 10**9)
+    b.node.mine()
+    b.node.set_next_base_fee(20 * 10**9)
+    await manager.step()
+    for key in ("settle", "release"):
+        assert (await manager.status(key)).state is IntentState.SENT
+    waiting = {alert.key for alert in manager.alerts() if alert.kind is AlertKind.INSUFFICIENT_FUNDS}
+    assert waiting == set(intents)
+    assert (await b.settle(manager, "release")).state is IntentState.CONFIRMED
+    assert [(await manager.status(key)).attempts for key in intents] == [(), (), ()]
+    b.node.set_balance(b.sender, 10 * ETHER)
+    for key in ("gas", "blob"):
+        assert (await b.settle(manager, key)).state is IntentState.CONFIRMED
+    assert b.counter.value() == 4
+
+
+async def test_an_unpaid_intent_asks_l1_nothing_at_each_step(bench: MakeBench) -> None:
+    b = bench()
+    proxy = Proxy(b.node.url)
+    b.exits.callback(proxy.stop)
+    b.node.set_balance(b.sender, 10**12)
+    manager = await b.manager(await b.client(proxy.url))
+    for i in range(5):
+        await manager.submit(b.intent(f"count {i}"))
+    await manager.step()
+    proxy.methods.clear()
+    await manager.step()
+    assert "eth_estimateGas" not in proxy.methods
+    assert proxy.methods.count("eth_feeHistory") == 1
+
+
+async def test_one_that_nodes_cannot_try_keeps_none_of_the_others_waiting(bench: MakeBench) -> None:
+    b = bench()
+    proxy = Proxy(b.node.url)
+    b.exits.callback(proxy.stop)
+    client = await b.client(proxy.url, settings=ClientSettings(timeout=1.0, rounds=1, backoff=0.0))
+    manager = await b.manager(client)
+    heavy = b.intent("heavy", data=INCREMENT + b"heavy")
+
+    def too_much(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_estimateGas" and params[0]["input"] == "0x" + heavy.data.hex():
+            raise Fault(-32000, "execution aborted (timeout = 5s)")
+        return result
+
+    proxy.falsify = too_much
+    await manager.submit(heavy)
+    await manager.submit(b.intent("count"))
+    await manager.step()
+    assert (await manager.status("count")).state is IntentState.SENT
+    assert [(alert.kind, alert.key) for alert in manager.alerts()] == [(AlertKind.NOT_ACCEPTED, "heavy")]
+
+    def silent(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_estimateGas" and params[0]["input"] == "0x" + heavy.data.hex():
+            return {}
+        return result
+
+    proxy.falsify = silent  # no usable answer at all: the step ends, and the next one begins with the others
+    await manager.submit(b.intent("another"))
+    with pytest.raises(L1Unavailable):
+        await manager.step()
+    client._endpoints[0].succeeded()
+    with pytest.raises(L1Unavailable):
+        await manager.step()
+    assert (await manager.status("another")).state is IntentState.SENT
+    client._endpoints[0].succeeded()
+    proxy.falsify = None
+    assert (await b.settle(manager, "heavy")).state is IntentState.CONFIRMED
+
+
+async def test_malformed_blobs_fail_and_block_nobody(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent("bad", blobs=(b"\xff" * 131_072,)))
+    await manager.submit(b.intent("good"))
+    await manager.step()
+    record = await manager.status("bad")
+    assert (record.state, record.reason) == (
+        IntentState.FAILED,
+        "no node takes it: a field element isn't below the modulus",
+    )
+    assert (await manager.status("good")).state is IntentState.SENT
+
+
+async def test_a_replacement_that_cannot_be_paid_for_is_not_made(bench: MakeBench) -> None:
+    b = bench()
+    manager = await b.manager()
+    await manager.submit(b.intent())
+    await manager.step()
+    first = (await manager.status("count")).attempts[0]
+    b.node.set_balance(b.sender, first.max_gas_cost * 11 // 10)
+    b.clock.seconds += 40
+    await manager.step()
+    assert AlertKind.INSUFFICIENT_FUNDS in [alert.kind for alert in manager.alerts()]
+    record = await b.settle(manager)
+    assert (record.state, record.transaction_hash, len(record.attempts)) == (IntentState.CONFIRMED, first.hash, 1)
+
+
+class BlobMarket:
+    """A node whose blob base fee is what a test says, as far as eth_feeHistory tells."""
+
+    def __init__(self, b: Bench) -> None:
+        self.fee = 10**9
+        self.proxy = Proxy(b.node.url)
+        b.exits.callback(self.proxy.stop)
+        self.proxy.falsify = self._change
+
+    def _change(self, method: str, _params: list[Any], result: Any) -> Any:
+        if method == "eth_feeHistory":
+            return {**result, "baseFeePerBlobGas": [hex(self.fee)] * len(result["baseFeePerGas"])}
+        return result
+
+
+async def test_a_blob_transaction_is_replaced_as_blob_pools_ask(bench: MakeBench) -> None:
+    """geth's blob pool asks for twice of all three fees; a blob transaction replaces, and takes back, another one."""
+    b = bench()
+    market = BlobMarket(b)
+    manager = await b.manager(await b.client(market.proxy.url))
+    await manager.submit(b.intent(blobs=pack_blobs(b"data"), gas_limit=100_000, not_after=int(b.clock.seconds) + 100))
+    await manager.step()
+    for expected in (2, 3, 4):
+        b.clock.seconds += 40
+        await manager.step()
+        assert len((await manager.status("count")).attempts) == expected
+    attempts = (await manager.status("count")).attempts
+    assert [attempt.purpose for attempt in attempts] == [Purpose.EFFECT] * 3 + [Purpose.CANCEL]
+    for old, new in itertools.pairwise(attempts):
+        assert new.fees.max_fee_per_gas >= 2 * old.fees.max_fee_per_gas
+        assert new.fees.max_priority_fee_per_gas >= 2 * old.fees.max_priority_fee_per_gas
+        assert new.fees.max_fee_per_blob_gas >= 2 * old.fees.max_fee_per_blob_gas
+        assert b.node.rpc("eth_getTransactionByHash", "0x" + old.hash.hex()) is None  # the pool took the new one
+    assert b.node.rpc("eth_getTransactionByHash", "0x" + attempts[-1].hash.hex())["type"] == "0x3"
+    record = await b.settle(manager)
+    assert (record.state, record.transaction_hash) == (IntentState.ABANDONED, attempts[-1].hash)
+    assert b.counter.value() == 0
+
+
+async def test_a_blob_fee_beyond_the_cap_is_waited_out(bench: MakeBench) -> None:
+    b = bench(fees={"max_fee_per_blob_gas": 100 * 10**9})
+    market = BlobMarket(b)
+    manager = await b.manager(await b.client(market.proxy.url))
+    await manager.submit(b.intent("sent", blobs=pack_blobs(b"sent"), gas_limit=100_000))
+    await manager.step()
+    market.fee = 500 * 10**9
+    await manager.submit(b.intent("queued", blobs=pack_blobs(b"queued"), gas_limit=100_000))
+    for _ in range(4):  # stuck, and dearer it would be stuck as well
+        b.clock.seconds += 40
+        await manager.step()
+    assert len((await manager.status("sent")).attempts) == 1
+    assert (await manager.status("queued")).attempts == ()
+    capped = {alert.key for alert in manager.alerts() if alert.kind is AlertKind.FEE_CAP}
+    assert capped == {"sent", "queued"}
+    market.fee = 10 * 10**9  # back, but above what the first attempt pays
+    b.clock.seconds += 40
+    await manager.step()
+    first, second = (await manager.status("sent")).attempts
+    assert second.fees.max_fee_per_blob_gas == 20 * 10**9
+    assert second.fees.max_fee_per_gas >= 2 * first.fees.max_fee_per_gas
+    for key in ("sent", "queued"):
+        assert (await b.settle(manager, key)).state is IntentState.CONFIRMED
+    assert manager.alerts() == []
+    assert b.counter.value() == 2
+
+
+async def test_transactions_without_blobs_do_not_wait_for_the_blob_fee(bench: MakeBench) -> None:
+    b = bench(fees={"max_fee_per_blob_gas": 10**9})
+    market = BlobMarket(b)
+    market.fee = 500 * 10**9
+    manager = await b.manager(await b.client(market.proxy.url))
+    await manager.submit(b.intent("claim", blobs=pack_blobs(b"data"), gas_limit=100_000))
+    await manager.submit(b.intent("settle"))
+    assert (await b.settle(manager, "settle")).state is IntentState.CONFIRMED
+    assert (await manager.status("claim")).attempts == ()
+
+
+async def test_no_step_goes_on_after_run_was_cancelled(bench: MakeBench) -> None:
+    b = bench()
+    client = await b.client()
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        async def get_head(self) -> Any:
+            entered.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                left.set()
+
+    manager = await b.manager(Slow())  # type: ignore[arg-type]
+    running = asyncio.create_task(manager.run())
+    await asyncio.wait_for(entered.wait(), 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert left.is_set()

@@ -540,6 +540,14 @@ fn metrics_text() -> String {
     crate::rpc::metrics_text()
 }
 
+/// Root of the trie of a block's encoded transactions or receipts.
+#[pyfunction]
+#[pyo3(signature = (items, /))]
+fn ordered_trie_root(py: Python<'_>, items: Vec<Vec<u8>>) -> Bound<'_, PyBytes> {
+    let root = py.detach(|| stf::ordered_trie_root(&owned(items)));
+    PyBytes::new(py, root.as_slice())
+}
+
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -561,6 +569,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(*name, class)?;
     }
     module.add_function(wrap_pyfunction!(metrics_text, module)?)?;
+    module.add_function(wrap_pyfunction!(ordered_trie_root, module)?)?;
     module.add_function(wrap_pyfunction!(crate::conformance::execute_blocks, module)?)?;
     let shutdown = wrap_pyfunction!(_shutdown_all, module)?;
     py.import("atexit")?.call_method1("register", (shutdown,))?;

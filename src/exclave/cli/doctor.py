@@ -18,14 +18,14 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from eth_account import Account
+from eth_utils.address import to_checksum_address
 
 import exclave
 from exclave.cli.config import ConfigPath
 from exclave.cli.output import err, escape, ether, out, print_json
 from exclave.config import Config, ConfigError, KeySource, SignerConfig, load_config
 from exclave.l1.signers import SignerError, SignerUnavailable, Web3Signer
-from exclave.protocol import address_bytes
+from exclave.protocol import address_bytes, address_of
 from exclave.store import DatabaseTooOld, Store, StoreError
 
 CHECKOUT = Path(exclave.__file__).resolve().parents[2]
@@ -248,7 +248,7 @@ def check_key(check: str, source: KeySource, chain_id: int) -> tuple[str | None,
         key = asyncio.run(load_key(source, check, chain_id))
     except FatalError as error:
         return None, failed(check, str(error), "the node reads it when it starts; see docs/configuration.md")
-    address = str(Account.from_key(key).address)
+    address = to_checksum_address(address_of(key))
     expected = source.address if isinstance(source, SignerConfig) else None
     if expected is not None and expected != address:
         return None, failed(

@@ -107,8 +107,8 @@ class ZkRelayerReader:
 
     async def session_status(self, session_id: int) -> L1SessionStatus:
         """The session's state on L1."""
-        (status,) = await self._read("sessionStatus", ["uint8"], session_id)
-        return L1SessionStatus(status)
+        request = CallRequest(to=self._zk_relayer, data=encode_call("sessionStatus", session_id))
+        return await self._l1.call_for(request, lambda answer: L1SessionStatus(*decode_abi(["uint8"], answer)))
 
     async def available_deposit(self, account: bytes) -> int:
         """Wei that the account can lock or withdraw."""
@@ -123,5 +123,5 @@ class ZkRelayerReader:
         return ClaimRecord(bytes.fromhex(claimant[2:]), held, killed, released, header_hash)
 
     async def _read(self, name: str, types: Sequence[str], *values: object) -> tuple[Any, ...]:
-        answer = await self._l1.call(CallRequest(to=self._zk_relayer, data=encode_call(name, *values)))
-        return decode_abi(types, answer)
+        request = CallRequest(to=self._zk_relayer, data=encode_call(name, *values))
+        return await self._l1.call_for(request, lambda answer: decode_abi(types, answer))

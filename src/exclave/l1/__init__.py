@@ -3,7 +3,7 @@
 from exclave.l1.client import CallRequest, ClientSettings, L1Client
 from exclave.l1.errors import L1Error, L1Unavailable
 from exclave.l1.intents import Intent, IntentRecord, IntentState
-from exclave.l1.signers import LocalSigner, Signer, SignerError, Web3Signer, environment_signer, keystore_signer
+from exclave.l1.signers import LocalSigner, Signer, SignerError, Web3Signer
 from exclave.l1.transaction_manager import Alert, AlertKind, EthTxManager, ManagerSettings
 from exclave.l1.values import L1Header, L1Log, L1Receipt
 
@@ -27,6 +27,4 @@ __all__ = [
     "Signer",
     "SignerError",
     "Web3Signer",
-    "environment_signer",
-    "keystore_signer",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -64,7 +65,10 @@ class EndpointHealth:
 
 
 class Endpoint:
-    """`clock` gives seconds (monotonic). Raises `ValueError` for a URL that isn't http or https."""
+    """`clock` gives seconds (monotonic); an answer that isn't whole after `timeout` seconds is none.
+
+    Raises `ValueError` for a URL that isn't http or https.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Endpoint:
         chain_id: int,
         *,
         clock: Callable[[], float],
+        timeout: float,
         quarantine: float,
         reorg_tolerance: int,
         index: int = 0,
@@ -87,6 +92,7 @@ class Endpoint:
         self._http = http
         self._chain_id = chain_id
         self._clock = clock
+        self._timeout = timeout
         self._quarantine = quarantine
         self._reorg_tolerance = reorg_tolerance
         self._chain_checked = False
@@ -200,7 +206,9 @@ class Endpoint:
                 return None
         if not isinstance(answers, list):
             raise MalformedResponse("the answer to a batch is not a list")
-        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        # Ids as they were given: others may be anything, even what no dictionary takes.
+        members = [answer for answer in answers if isinstance(answer, dict) and type(answer.get("id")) is int]
+        by_id = {answer["id"]: answer for answer in members}
         results: list[Any] = []
         for request in requests:
             if request["id"] not in by_id:
@@ -237,9 +245,13 @@ class Endpoint:
 
     async def _post(self, body: Any) -> Any:
         try:
-            async with self._http.stream(
-                "POST", self.url, content=json.dumps(body), headers={"Content-Type": "application/json"}
-            ) as response:
+            # httpx's own limits are for each read: an endpoint that sends a byte now and then would never exceed them.
+            async with (
+                asyncio.timeout(self._timeout),
+                self._http.stream(
+                    "POST", self.url, content=json.dumps(body), headers={"Content-Type": "application/json"}
+                ) as response,
+            ):
                 chunks, size = [], 0
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
@@ -247,7 +259,7 @@ class Endpoint:
                         raise MalformedResponse(f"the answer is larger than {MAX_RESPONSE_BYTES} bytes")
                     chunks.append(chunk)
                 status = response.status_code
-        except httpx.TimeoutException as error:
+        except (httpx.TimeoutException, TimeoutError) as error:
             raise EndpointTimeout(f"no answer in time ({type(error).__name__})") from None
         except (httpx.HTTPError, OSError) as error:
             # Not chained: an exception of httpx may show the URL.

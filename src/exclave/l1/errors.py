@@ -62,8 +62,12 @@ class EndpointBehind(EndpointFault):
 
 class EndpointLies(EndpointFault):
     """The endpoint contradicts itself: a block's hash isn't that of its header, a log's block isn't on its chain, its
-    head fell back further than a reorg can.
+    logs aren't those that the block commits to, its head fell back further than a reorg can.
     """
+
+
+class HeaderUnverifiable(EndpointFault):
+    """A header has fields that this version doesn't know, and its hash can't be recomputed. It may be a new fork's."""
 
 
 # What nodes answer
@@ -182,6 +186,10 @@ class ResultTooLarge(NodeError):
     """`eth_getLogs` over too many blocks or results: ask for a smaller range."""
 
 
+class UnexpectedResult(NodeError):
+    """`eth_call` gave something that its caller can't read: the endpoint is at fault, or another contract is there."""
+
+
 class StateUnavailable(NodeError):
     """The endpoint lacks that block or its state (not there yet, or pruned)."""
 
@@ -194,7 +202,7 @@ class NodeFault(NodeError):
     """The node had a problem of its own; another one may answer."""
 
 
-FAILOVER: Final = (RateLimited, StateUnavailable, MethodUnavailable, NodeFault)
+FAILOVER: Final = (RateLimited, StateUnavailable, MethodUnavailable, NodeFault, UnexpectedResult)
 """Errors that are about the endpoint rather than the question: another endpoint is asked."""
 
 

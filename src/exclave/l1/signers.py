@@ -1,4 +1,4 @@
-"""Who signs L1 transactions: a key in a keystore file, a key in the environment (development), or a Web3Signer.
+"""Who signs L1 transactions: a key in memory, or a Web3Signer. `exclave.node.keys` finds it by the configuration.
 
 A key never appears in errors, logs or representations.
 """
@@ -6,7 +6,6 @@ A key never appears in errors, logs or representations.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import httpx
+from pydantic_core import from_json
 
 from exclave.l1.endpoints import redact_url
 from exclave.l1.errors import L1Error
@@ -70,35 +70,31 @@ class LocalSigner:
         return f"LocalSigner({to_hex(self._address)})"
 
 
-def keystore_signer(keystore: Path, password_file: Path) -> LocalSigner:
-    """The signer of a V3 keystore file (Web3 Secret Storage) whose password is in a file of its own; a line break at
-    its end isn't part of it. Slow by design (the key derivation).
+def read_keystore(keystore: Path, password: str) -> bytes:
+    """The key in a V3 keystore file (Web3 Secret Storage). Slow by design (the key derivation).
 
     Raises `SignerError`.
     """
     try:
-        content = json.loads(keystore.read_text(encoding="utf-8"))
+        # Not json.loads: see endpoints.Endpoint._post.
+        content = from_json(keystore.read_bytes())
     except OSError as error:
         raise SignerError(f"can't read the keystore {keystore}: {error.strerror}") from None
     except ValueError:
         raise SignerError(f"{keystore} is not a keystore: it isn't JSON") from None
     try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        raise SignerError(f"can't read the password file {password_file}: {type(error).__name__}") from None
-    try:
         key = _decrypt(content, password)
+        address = address_of(key)
     except ValueError as error:
         if "MAC mismatch" in str(error):
-            raise SignerError(f"the password in {password_file} doesn't open the keystore {keystore}") from None
-        raise SignerError(f"{keystore} is not a V3 keystore") from None
+            raise SignerError(f"the password doesn't open the keystore {keystore}") from None
+        raise SignerError(f"{keystore} is not a V3 keystore (Web3 Secret Storage)") from None
     except (KeyError, TypeError, NotImplementedError, AttributeError):
-        raise SignerError(f"{keystore} is not a V3 keystore") from None
-    signer = LocalSigner(key)
+        raise SignerError(f"{keystore} is not a V3 keystore (Web3 Secret Storage)") from None
     stated = content.get("address")
-    if isinstance(stated, str) and stated.lower().removeprefix("0x") != signer.address.hex():
-        raise SignerError(f"{keystore} states another address than that of its key")
-    return signer
+    if isinstance(stated, str) and stated.lower().removeprefix("0x") != address.hex():
+        raise SignerError(f"{keystore} states another address than that of its key: it was changed, or damaged")
+    return key
 
 
 def _decrypt(content: Any, password: str) -> bytes:
@@ -110,30 +106,6 @@ def _decrypt(content: Any, password: str) -> bytes:
 
     sys.setrecursionlimit(limit)
     return bytes(Account.decrypt(content, password))
-
-
-def environment_signer(
-    variable: str,
-    chain_id: int,
-    *,
-    allow: bool = False,
-    environment: Mapping[str, str] | None = None,
-) -> LocalSigner:
-    """The signer of a key (hex) in an environment variable: for development.
-
-    Raises `SignerError` when the variable isn't a key, and on any chain but a development chain unless `allow`.
-    """
-    if chain_id not in DEVELOPMENT_CHAINS and not allow:
-        raise SignerError(
-            f"a key in the environment ({variable}) is for development chains only, and the L1 chain id is {chain_id}: "
-            "use a keystore or a remote signer, or allow it in the configuration"
-        )
-    value = (os.environ if environment is None else environment).get(variable)
-    if not value:
-        raise SignerError(f"the environment variable {variable} is not set: it should hold a private key in hex")
-    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", value.strip()):
-        raise SignerError(f"the environment variable {variable} is not a private key: 32 bytes in hex are expected")
-    return LocalSigner(bytes.fromhex(value.strip().removeprefix("0x")))
 
 
 class Web3Signer:

@@ -24,7 +24,6 @@ import structlog
 from exclave.l1 import blobs as blob_data
 from exclave.l1.client import AccountState, CallRequest, L1Client
 from exclave.l1.errors import (
-    FAILOVER,
     BlobFeeCapTooLow,
     BlobLimits,
     BlobPoolReserved,
@@ -42,6 +41,7 @@ from exclave.l1.errors import (
     NodeError,
     NonceTooHigh,
     NonceTooLow,
+    RateLimited,
     ReplacementUnderpriced,
     StateUnavailable,
     TipAboveFeeCap,
@@ -113,6 +113,10 @@ class ManagerSettings:
     """Transactions of others with this key, after which the manager stops."""
     search_margin: int = 64
     """How far before the block of an intent's first attempt its nonce may have been used (reorgs)."""
+    search_blocks: int = 2_000
+    """Blocks that are searched for what used a nonce where endpoints have no older states."""
+    search_pause: float = 60.0
+    """How long after a search in vain the next one comes."""
     fees: FeeSettings = field(default_factory=FeeSettings)
 
 
@@ -151,10 +155,11 @@ Listener = Callable[[IntentRecord], None]
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """L1 at one moment."""
+    """L1 at one moment. `suggestions`: the fees asked for so far, by whether they are for blobs."""
 
     head: L1Header
     account: AccountState
+    suggestions: dict[bool, Suggestion] = field(default_factory=dict)
 
 
 class EthTxManager:
@@ -195,6 +200,12 @@ class EthTxManager:
         self._raised: set[tuple[AlertKind, str | None]] = set()
         self._sidecars: dict[str, blob_data.Sidecar] = {}
         self._refused: dict[bytes, NodeError] = {}
+        # Of queued intents: gas when last tried, the nonce to await before judging, those that L1 didn't answer about.
+        self._estimates: dict[str, int] = {}
+        self._awaited: dict[str, int] = {}
+        self._unanswered: set[str] = set()
+        self._searched: dict[str, float] = {}
+        self._highest_head = 0
         self._expected_nonce: int | None = None
         self._foreign = 0
 
@@ -277,21 +288,17 @@ class EthTxManager:
     async def run(self) -> None:
         """Take steps until cancelled. L1's outages are waited out. Raises `KeyInUse` when the key was lost."""
         heartbeat = asyncio.create_task(self._heartbeat())
+        work = asyncio.create_task(self._steps())
         try:
-            while True:
-                self._wake.clear()
-                work = asyncio.create_task(self._step_or_wait())
-                await asyncio.wait({work, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
-                if heartbeat.done():
-                    work.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, L1Error):
-                        await work
-                    heartbeat.result()
-                await work
+            await asyncio.wait({work, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (heartbeat, work):
+                if task.done():
+                    task.result()
         finally:
+            # Neither outlives this: whoever called gives the key back next.
             heartbeat.cancel()
-            with contextlib.suppress(asyncio.CancelledError, L1Error):
-                await heartbeat
+            work.cancel()
+            await asyncio.gather(heartbeat, work, return_exceptions=True)
 
     async def stop(self) -> None:
         """Give the key back. Intents stay as they are."""
@@ -299,15 +306,17 @@ class EthTxManager:
             lease, self._lease = self._lease, None
             await asyncio.to_thread(self._store.release, lease)
 
-    async def _step_or_wait(self) -> None:
-        try:
-            await self.step()
-        except KeyInUse:
-            raise
-        except L1Error as error:
-            log.warning("L1 transactions wait", error=type(error).__name__, reason=str(error))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self.settings.poll_interval)
+    async def _steps(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.step()
+            except KeyInUse:
+                raise
+            except L1Error as error:
+                log.warning("L1 transactions wait", error=type(error).__name__, reason=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self.settings.poll_interval)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -455,15 +464,24 @@ class EthTxManager:
         """A nonce is used for good. INVARIANT I7: the intent is freed from it only when the very transaction that used
         it is known, and isn't one of its attempts.
         """
-        consumer = await self._find_consumer(record, nonce, stable)
+        if self._clock() < self._searched.get(record.key, 0.0) + self.settings.search_pause:
+            self._raise_again(AlertKind.NONCE_UNACCOUNTED, record.key)
+            return
+        try:
+            consumer = await self._find_consumer(record, nonce, stable)
+            problem = "no endpoint shows for what"
+        except L1Error as error:
+            # Whatever keeps this one intent's history from being read must not keep the others from being sent.
+            consumer, problem = None, f"it can't be found out for what: {error}"
         if consumer is None:
+            self._searched[record.key] = self._clock()
             self._alert(
                 AlertKind.NONCE_UNACCOUNTED,
                 record.key,
-                f"L1 has used the nonce {nonce}, but no endpoint shows for what: the intent waits (an endpoint with "
-                "older state helps)",
+                f"L1 has used the nonce {nonce}, but {problem}. The intent waits (an endpoint with older state helps)",
             )
             return
+        self._searched.pop(record.key, None)
         if any(attempt.hash == consumer for attempt in record.attempts):
             return  # ours; its receipt will be there in the next step
         if record.cancelling:
@@ -499,20 +517,23 @@ class EthTxManager:
             candidates = range(high, high + 1)
         except StateUnavailable:
             # Pruned. Blocks are kept for longer than states.
-            candidates = range(low, stable + 1)
+            candidates = range(stable, max(low, stable - self.settings.search_blocks), -1)
         for number in candidates:
-            block = await self._client.get_full_block(number)
-            for transaction in block.transactions if block else ():
-                if transaction.sender == self.address and transaction.nonce == nonce:
-                    return transaction.hash
+            found = await self._client.find_transaction(number, self.address, nonce)
+            if found is not None:
+                return found
         return None
 
     async def _revive(self, view: _View) -> None:
         """Nonces that L1 has no longer used: a reorg deeper than the confirmations. Whatever used them is sent again,
         so that nothing is lost and no later nonce is stuck behind a gap.
         """
+        if view.head.number < self._highest_head:
+            return  # more likely an endpoint that is behind; a longer chain follows a reorg soon
+        self._highest_head = view.head.number
         known = await asyncio.to_thread(self._store.next_nonce, self.chain_id, self.address)
         owned = {record.nonce for record in await self._open()}
+        gaps: list[int] = []
         for nonce in range(view.account.nonce, known or 0):
             if nonce in owned:
                 continue
@@ -523,16 +544,33 @@ class EthTxManager:
                 f"a reorg deeper than {self.settings.confirmations} blocks took back the nonce {nonce}",
             )
             if record is not None:
+                # What no node takes is a failure when it is taken back once more, too.
+                refused = record.cancelling and record.state is IntentState.FAILED
                 await self._move(
-                    record, IntentState.SENT, before=FINAL_STATES, block_number=None, block_hash=None, reason=None
+                    record,
+                    IntentState.SENT,
+                    before=FINAL_STATES,
+                    block_number=None,
+                    block_hash=None,
+                    reason=record.reason if refused else None,
                 )
             else:
-                # Another's transaction had it, and an intent once had an attempt with it: that must never be mined now.
-                await self._fill_gap(view, nonce)
+                gaps.append(nonce)
+        for nonce in gaps:
+            await self._fill_gap(view, nonce)
 
     async def _fill_gap(self, view: _View, nonce: int) -> None:
-        suggestion = await self._suggest(blobs=False)
-        transaction = self._transfer_to_self(nonce, suggestion.fees, ())
+        """Another's transaction had the nonce, and an intent once had an attempt with it: that must never be mined now,
+        whoever offers it to L1 again. (The intent is open: it has a later nonce, which the reorg took back as well.)
+        """
+        fees = (await self._suggest(view, blobs=False)).fees
+        rivals = [a.fees for record in await self._open() for a in record.attempts if a.nonce == nonce]
+        if rivals:
+            highest = Fees(
+                max(rival.max_fee_per_gas for rival in rivals), max(rival.max_priority_fee_per_gas for rival in rivals)
+            )
+            fees = replacement_fees(highest, fees, self.settings.fees, blobs=False) or fees
+        transaction = self._transfer_to_self(nonce, fees, ())
         attempt = await self._sign(None, transaction, Purpose.CANCEL)
         record = await asyncio.to_thread(
             self._store.insert_gap_filler, self._held(), self.chain_id, self.address, attempt, view.head.number
@@ -585,7 +623,11 @@ class EthTxManager:
         """Sign and send another transaction with the same nonce that every pool prefers."""
         last = record.current_attempts[-1]
         blobs = record.blob_count > 0
-        suggestion = await self._suggest(blobs=blobs)
+        suggestion = await self._suggest(view, blobs=blobs)
+        if not suggestion.affordable:
+            # Dearer it wouldn't be mined either, and it would be too dear once L1's fees fall again.
+            self._alert_fee_cap(record)
+            return
         fees = replacement_fees(last.fees, suggestion.fees, self.settings.fees, blobs=blobs)
         if fees is None:
             self._alert(
@@ -603,6 +645,9 @@ class EthTxManager:
         else:
             sidecar = await self._sidecar(record)
             transaction = self._transaction(record, nonce, fees, last.gas_limit, sidecar)
+        others = [o for o in await self._open() if o.state is IntentState.SENT and o.key != record.key]
+        if self._unpaid(record, transaction.max_cost, view.account.balance - sum(map(_max_cost, others))):
+            return  # no pool would take it, and the attempt before it may still be mined
         attempt = await self._sign(record, transaction, purpose)
         updated = await asyncio.to_thread(self._store.add_attempt, self._held(), record.key, attempt, view.head.number)
         self._changed(updated)
@@ -631,7 +676,8 @@ class EthTxManager:
             self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(str(error)))
         except ReplacementUnderpriced as error:
             others = [other.hash for other in record.current_attempts if other.hash != attempt.hash]
-            if any(await self._client.known_transactions(others)):
+            # A gap filler keeps an attempt of long ago from being mined (INVARIANT I7): it must win.
+            if record.is_gap_filler or any(await self._client.known_transactions(others)):
                 self._refused[attempt.hash] = error
             else:
                 # No bidding war with whoever it is: it is replaced only when it stays stuck.
@@ -655,48 +701,47 @@ class EthTxManager:
     # what is new
 
     async def _send_new(self, view: _View) -> None:
-        """Give nonces to queued intents, oldest first."""
-        for record in [record for record in await self._open() if record.state is IntentState.QUEUED]:
+        """Give nonces to queued intents, oldest first. One that can't be sent now keeps none of the others waiting."""
+        queued = [record for record in await self._open() if record.state is IntentState.QUEUED]
+        # An intent about which L1 doesn't answer ends the step: it must not end each step before the others' turn.
+        for record in sorted(queued, key=lambda record: record.key in self._unanswered):
             if self._late(record):
                 await self._move(record, IntentState.ABANDONED, reason="not sent in time")
                 continue
             in_flight = [other for other in await self._open() if other.state is IntentState.SENT]
             if len(in_flight) >= self.settings.max_in_flight:
                 return
-            if any((other.blob_count > 0) != (record.blob_count > 0) for other in in_flight):
-                return  # pools keep the two kinds of one sender apart
-            if not await self._send_first(view, record, in_flight):
-                return
+            try:
+                if not await self._send_first(view, record, in_flight):
+                    return
+            except L1Unavailable:
+                self._unanswered.add(record.key)
+                raise
+            self._unanswered.discard(record.key)
 
     async def _send_first(self, view: _View, record: IntentRecord, in_flight: list[IntentRecord]) -> bool:
-        """Sign and send an intent's first transaction. False: later intents must wait, too."""
+        """Sign and send an intent's first transaction, if it can be sent now. False: later intents must wait, too."""
         if await self._already_done(record):
             await self._move(record, IntentState.CONFIRMED, reason="somebody else had the effect")
             return True
-        sidecar = await self._sidecar(record)
-        hashes = sidecar.versioned_hashes if sidecar else ()
+        suggestion = await self._suggest(view, blobs=record.blob_count > 0)
+        if not suggestion.affordable:
+            self._alert_fee_cap(record)
+            return True
+        left = view.account.balance - sum(_max_cost(other) for other in in_flight)
+        # Before anything else is asked or computed: it may wait for ether for long.
+        least = _first_cost(record, suggestion.fees, self._estimates.get(record.key, record.gas_limit or TRANSFER_GAS))
+        if self._unpaid(record, least, left):
+            return True
         try:
-            gas_limit = await self._preflight(record, hashes)
-        except (ExecutionReverted, CallFailed) as error:
-            if in_flight:
-                return True  # it may depend on what isn't mined yet: tried again when nothing is
-            reverted = isinstance(error, ExecutionReverted)
-            reason = (error.reason if isinstance(error, ExecutionReverted) else None) or error.message
-            data = error.revert_data if isinstance(error, ExecutionReverted) else None
-            how = "would revert" if reverted else "would fail"
-            await self._move(record, IntentState.FAILED, reason=f"{how}: {reason}", revert_data=data)
+            sidecar = await self._sidecar(record)
+        except blob_data.MalformedBlob as error:
+            await self._move(record, IntentState.FAILED, reason=f"no node takes it: {error}")
             return True
-        except InsufficientFunds as error:
-            self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(str(error)))
-            return False
-        except _UNSENDABLE as error:
-            await self._move(record, IntentState.FAILED, reason=f"no node takes it: {error.message}")
+        gas_limit = await self._tried(view, record, in_flight, sidecar.versioned_hashes if sidecar else ())
+        if gas_limit is None:
             return True
-        except FAILOVER:
-            raise  # all endpoints are at fault, not the intent
-        except NodeError as error:
-            self._alert(AlertKind.NOT_ACCEPTED, record.key, f"L1 nodes can't try the transaction: {error}")
-            return True
+        self._estimates[record.key] = gas_limit
         if gas_limit > MAX_TRANSACTION_GAS:
             await self._move(
                 record,
@@ -704,26 +749,54 @@ class EthTxManager:
                 reason=f"needs {gas_limit} gas, and a transaction may have {MAX_TRANSACTION_GAS} (EIP-7825)",
             )
             return True
-        suggestion = await self._suggest(blobs=record.blob_count > 0)
-        if not suggestion.affordable:
-            self._alert(
-                AlertKind.FEE_CAP, record.key, "L1's fees exceed the caps: the transaction waits until they fall"
-            )
-            return False
+        if self._unpaid(record, _first_cost(record, suggestion.fees, gas_limit), left):
+            return True
+        if any((other.blob_count > 0) != (record.blob_count > 0) for other in in_flight):
+            return False  # pools keep the two kinds of one sender apart: its turn comes once those are mined
         known = await asyncio.to_thread(self._store.next_nonce, self.chain_id, self.address)
         nonce = max(view.account.nonce, known or 0)
         transaction = self._transaction(record, nonce, suggestion.fees, gas_limit, sidecar)
-        spent = sum(_max_cost(other) for other in in_flight)
-        if view.account.balance < spent + transaction.max_cost:
-            missing = spent + transaction.max_cost - view.account.balance
-            self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(f"{missing} wei are missing"))
-            return False
         attempt = await self._sign(record, transaction, Purpose.EFFECT)
         # INVARIANT I7: recorded before it is sent.
         updated = await asyncio.to_thread(self._store.add_attempt, self._held(), record.key, attempt, view.head.number)
         self._changed(updated)
         log.info("L1 transaction sent", intent=record.key, nonce=nonce, transaction=to_hex(attempt.hash))
         await self._broadcast(updated, attempt)
+        return True
+
+    async def _tried(
+        self, view: _View, record: IntentRecord, in_flight: list[IntentRecord], hashes: tuple[bytes, ...]
+    ) -> int | None:
+        """The gas limit of an intent that would succeed now; None for one that failed, or can't be judged yet."""
+        try:
+            return await self._preflight(record, hashes)
+        except (ExecutionReverted, CallFailed) as error:
+            # It may depend on what isn't mined yet: judged once all that was on its way when it first failed is mined,
+            # however much was sent since.
+            nonces = [other.nonce for other in in_flight if other.nonce is not None]
+            if self._awaited.setdefault(record.key, max(nonces, default=-1)) >= view.account.nonce:
+                return None
+            reverted = isinstance(error, ExecutionReverted)
+            reason = (error.reason if isinstance(error, ExecutionReverted) else None) or error.message
+            data = error.revert_data if isinstance(error, ExecutionReverted) else None
+            how = "would revert" if reverted else "would fail"
+            await self._move(record, IntentState.FAILED, reason=f"{how}: {reason}", revert_data=data)
+        except InsufficientFunds as error:
+            self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(str(error)))
+        except _UNSENDABLE as error:
+            await self._move(record, IntentState.FAILED, reason=f"no node takes it: {error.message}")
+        except RateLimited:
+            raise
+        except NodeError as error:
+            # Also what all nodes have trouble of their own with: it may be this very call that is too much for them.
+            self._alert(AlertKind.NOT_ACCEPTED, record.key, f"L1 nodes can't try the transaction: {error}")
+        return None
+
+    def _unpaid(self, record: IntentRecord, cost: int, left: int) -> bool:
+        """Whether the balance that is left doesn't cover an intent's cost, which is then told."""
+        if cost <= left:
+            return False
+        self._alert(AlertKind.INSUFFICIENT_FUNDS, record.key, self._funds_text(f"{cost - left} wei are missing"))
         return True
 
     async def _preflight(self, record: IntentRecord, hashes: tuple[bytes, ...]) -> int:
@@ -786,8 +859,12 @@ class EthTxManager:
             created_at=self._clock(),
         )
 
-    async def _suggest(self, *, blobs: bool) -> Suggestion:
-        return suggest_fees(await self._client.get_fee_history(), self.settings.fees, blobs=blobs)
+    async def _suggest(self, view: _View, *, blobs: bool) -> Suggestion:
+        if blobs not in view.suggestions:
+            history = await self._client.get_fee_history()
+            for kind in (False, True):
+                view.suggestions[kind] = suggest_fees(history, self.settings.fees, blobs=kind)
+        return view.suggestions[blobs]
 
     async def _sidecar(self, record: IntentRecord) -> blob_data.Sidecar | None:
         if not record.blob_count:
@@ -812,7 +889,12 @@ class EthTxManager:
 
     def _changed(self, record: IntentRecord) -> None:
         log.debug("intent", intent=record.key, state=record.state.value, reason=record.reason)
+        if record.state is not IntentState.QUEUED:
+            self._estimates.pop(record.key, None)
+            self._awaited.pop(record.key, None)
         if record.state in FINAL_STATES:
+            self._unanswered.discard(record.key)
+            self._searched.pop(record.key, None)
             self._sidecars.pop(record.key, None)
             for attempt in record.attempts:
                 self._refused.pop(attempt.hash, None)
@@ -837,6 +919,14 @@ class EthTxManager:
             if self._on_alert is not None:
                 self._on_alert(alert)
 
+    def _alert_fee_cap(self, record: IntentRecord) -> None:
+        text = "L1's fees exceed the caps: the transaction waits until they fall"
+        self._alert(AlertKind.FEE_CAP, record.key, text)
+
+    def _raise_again(self, kind: AlertKind, key: str | None) -> None:
+        """What an earlier step met and this one didn't look at again is still so."""
+        self._raised.add((kind, key))
+
     def _clear_alerts(self, *, keep_unseen: bool) -> None:
         """Forget what the step didn't meet again. That others use the key stays true until the next start."""
         if not keep_unseen:
@@ -847,6 +937,12 @@ class EthTxManager:
 
     def _funds_text(self, detail: str) -> str:
         return f"{to_hex(self.address)} can't pay for its transactions, they wait ({detail}): send it ether"
+
+
+def _first_cost(record: IntentRecord, fees: Fees, gas_limit: int) -> int:
+    """The balance that an intent's first transaction takes, in wei."""
+    blob_gas = record.blob_count * GAS_PER_BLOB
+    return record.value + gas_limit * fees.max_fee_per_gas + blob_gas * fees.max_fee_per_blob_gas
 
 
 def _max_cost(record: IntentRecord) -> int:

@@ -5,13 +5,17 @@ Every reader raises `MalformedResponse` for anything but what the execution API 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from exclave.l1.errors import EndpointLies, MalformedResponse
+from exclave._engine import ordered_trie_root
+from exclave.l1.errors import EndpointLies, HeaderUnverifiable, MalformedResponse
+from exclave.protocol.errors import InvalidSignature
 from exclave.protocol.fields import encode_rlp, keccak256
+from exclave.protocol.signatures import recover_signer
 
 BlockTag = Literal["latest", "pending", "safe", "finalized", "earliest"]
 BlockId = int | bytes | BlockTag
@@ -78,24 +82,19 @@ class L1Header:
     base_fee_per_gas: int
     blob_gas_used: int | None
     excess_blob_gas: int | None
+    receipts_root: bytes
     logs_bloom: bytes = field(repr=False)
     rlp: bytes = field(repr=False)
     """The header's encoding; its keccak256 is `hash`."""
 
+    def may_have_logs(self, addresses: Sequence[bytes], topics: Sequence[Sequence[bytes] | None]) -> bool:
+        """False when the block's bloom filter rules out logs that such a filter of `eth_getLogs` lets through."""
+        alternatives = [options for options in (addresses, *topics) if options]
+        return all(any(self._in_bloom(item) for item in options) for options in alternatives)
 
-@dataclass(frozen=True, slots=True)
-class L1Transaction:
-    """What a block's list of transactions tells about one."""
-
-    hash: bytes
-    sender: bytes
-    nonce: int
-
-
-@dataclass(frozen=True, slots=True)
-class L1Block:
-    header: L1Header
-    transactions: tuple[L1Transaction, ...]
+    def _in_bloom(self, item: bytes) -> bool:
+        bloom, digest = int.from_bytes(self.logs_bloom, "big"), keccak256(item)
+        return all(bloom >> (int.from_bytes(digest[i : i + 2], "big") & 2047) & 1 for i in (0, 2, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +152,16 @@ _HEADER_FIELDS: Final[tuple[tuple[str, int], ...]] = (
     ("requestsHash", 32),
 )
 _MANDATORY: Final = 15
+_NOT_HEADER: Final = frozenset({"hash", "size", "totalDifficulty", "transactions", "uncles", "withdrawals"})
+_MOST_UNKNOWN: Final = 3
 
 
 def read_header(value: Any, *, check_hash: bool = True) -> L1Header:
     """A block's header. Raises `EndpointLies` when the block's hash isn't the hash of what the answer says.
 
-    `check_hash=False` is for chains whose headers have other fields than Ethereum's.
+    Forks append fields to headers: fields of names that aren't known here are tried at the end. Where that doesn't give
+    the hash either, it can't be checked, which is no lie: `HeaderUnverifiable`. `check_hash=False` is for chains whose
+    headers have other fields than Ethereum's.
     """
     block = read_object(value, "block")
     items: list[bytes | int] = []
@@ -173,7 +176,7 @@ def read_header(value: Any, *, check_hash: bool = True) -> L1Header:
     encoded = encode_rlp(items)
     block_hash = read_data(block.get("hash"), "hash", 32)
     if check_hash and keccak256(encoded) != block_hash:
-        raise EndpointLies(f"block {items[8]!r} has the hash {to_hex(block_hash)}, which its header doesn't give")
+        encoded = _with_unknown_fields(block, items, block_hash)
     optional = {
         name: None if block.get(name) is None else read_quantity(block[name], name)
         for name in ("blobGasUsed", "excessBlobGas")
@@ -189,25 +192,151 @@ def read_header(value: Any, *, check_hash: bool = True) -> L1Header:
         base_fee_per_gas=read_quantity(block.get("baseFeePerGas", "0x0"), "baseFeePerGas", 256),
         blob_gas_used=optional["blobGasUsed"],
         excess_blob_gas=optional["excessBlobGas"],
+        receipts_root=read_data(block["receiptsRoot"], "receiptsRoot", 32),
         logs_bloom=read_data(block["logsBloom"], "logsBloom", 256),
         rlp=encoded,
     )
 
 
-def read_block(value: Any, *, check_hash: bool = True) -> L1Block:
-    """A block with its full transactions."""
-    header = read_header(value, check_hash=check_hash)
-    transactions = []
-    for item in read_list(value.get("transactions"), "transactions"):
-        transaction = read_object(item, "transaction")
-        transactions.append(
-            L1Transaction(
-                hash=read_data(transaction.get("hash"), "hash", 32),
-                sender=read_data(transaction.get("from"), "from", 20),
-                nonce=read_quantity(transaction.get("nonce"), "nonce"),
-            )
+def _with_unknown_fields(block: Mapping[str, Any], items: list[bytes | int], block_hash: bytes) -> bytes:
+    """The header's encoding with those fields of a later fork that make it have the block's hash."""
+    known = {name for name, _ in _HEADER_FIELDS} | _NOT_HEADER
+    unknown = {name: text for name, text in block.items() if name not in known and isinstance(text, str)}
+    candidates = {name: _readings(text) for name, text in unknown.items() if len(text) <= 66 and _readings(text)}
+    for count in range(1, min(len(candidates), _MOST_UNKNOWN) + 1):
+        for names in itertools.permutations(candidates, count):
+            for values in itertools.product(*(candidates[name] for name in names)):
+                encoded = encode_rlp([*items, *values])
+                if keccak256(encoded) == block_hash:
+                    return encoded
+        if len(candidates) > 2 * _MOST_UNKNOWN:
+            break  # no fork adds so many, and trying them all takes long
+    if candidates:
+        raise HeaderUnverifiable(
+            f"block {items[8]!r} has fields that this version doesn't know ({', '.join(sorted(candidates))[:200]}), so "
+            "its hash can't be checked: if L1 had a fork, upgrade Exclave, or set check_headers = false in [l1] until "
+            "you can"
         )
-    return L1Block(header, tuple(transactions))
+    raise EndpointLies(f"block {items[8]!r} has the hash {to_hex(block_hash)}, which its header doesn't give")
+
+
+def _readings(text: str) -> list[bytes | int]:
+    """What a hex string of unknown type can stand for in a header."""
+    readings: list[bytes | int] = []
+    if _QUANTITY.fullmatch(text) and len(text) < 66:
+        readings.append(int(text, 16))
+    if _DATA.fullmatch(text) and (data := bytes.fromhex(text[2:])) not in readings:
+        readings.append(data)
+    return readings
+
+
+# What each type of transaction signs, in order, without its type and the signature (EIP-155, 2930, 1559, 4844, 7702).
+_SIGNED_FIELDS: Final[dict[int, tuple[str, ...]]] = {
+    0: ("nonce", "gasPrice", "gas", "to", "value", "input"),
+    1: ("chainId", "nonce", "gasPrice", "gas", "to", "value", "input", "accessList"),
+    2: ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "to", "value", "input", "accessList"),
+}
+_SIGNED_FIELDS[3] = (*_SIGNED_FIELDS[2], "maxFeePerBlobGas", "blobVersionedHashes")
+_SIGNED_FIELDS[4] = (*_SIGNED_FIELDS[2], "authorizationList")
+
+
+def find_transaction(block: Any, sender: bytes, nonce: int) -> bytes | None:
+    """The hash of the transaction in a block (with full transactions) that used up a sender's nonce.
+
+    No endpoint can make one up: it counts only with the sender's signature. Raises `EndpointLies` for one without.
+    """
+    for item in read_list(read_object(block, "block").get("transactions"), "transactions"):
+        transaction = read_object(item, "transaction")
+        if read_data(transaction.get("from"), "from", 20) != sender:
+            continue
+        if read_quantity(transaction.get("nonce"), "nonce") == nonce:
+            return _signed_hash(transaction, sender)
+    return None
+
+
+def _signed_hash(transaction: Mapping[str, Any], sender: bytes) -> bytes:
+    """The hash of a transaction, computed from its fields, after its signature was found to be `sender`'s."""
+    kind = read_quantity(transaction.get("type", "0x0"), "type", 8)
+    if kind not in _SIGNED_FIELDS:
+        raise MalformedResponse(f"a transaction of type {kind}, whose signature can't be checked")
+    fields = [_transaction_field(transaction, name) for name in _SIGNED_FIELDS[kind]]
+    prefix = bytes([kind]) if kind else b""
+    r, s, v = (read_quantity(transaction.get(name), name, 256) for name in ("r", "s", "v"))
+    if kind:
+        parity = read_quantity(transaction.get("yParity", transaction.get("v")), "yParity", 1)
+        unsigned, signature = fields, [parity, r, s]
+    else:
+        parity = (v - 35) % 2 if v >= 35 else v - 27
+        unsigned, signature = ([*fields, (v - 35) // 2, 0, 0] if v >= 35 else fields), [v, r, s]
+    computed = keccak256(prefix + encode_rlp([*fields, *signature]))
+    try:
+        signature_bytes = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + parity])
+        signer = recover_signer(keccak256(prefix + encode_rlp(unsigned)), signature_bytes)
+    except (InvalidSignature, ValueError):
+        signer = b""
+    if signer != sender or computed != read_data(transaction.get("hash"), "hash", 32):
+        raise EndpointLies(f"it answered with a transaction that {to_hex(sender)} didn't sign")
+    return computed
+
+
+def _transaction_field(transaction: Mapping[str, Any], name: str) -> Any:
+    value = transaction.get(name)
+    if name == "to":
+        return b"" if value is None else read_data(value, "to", 20)
+    if name == "input":
+        return read_data(value, "input")
+    if name == "blobVersionedHashes":
+        return [read_data(item, name, 32) for item in read_list(value, name)]
+    if name == "accessList":
+        entries = [read_object(item, name) for item in read_list(value, name)]
+        return [
+            [
+                read_data(entry.get("address"), "address", 20),
+                [read_data(key, "storage key", 32) for key in read_list(entry.get("storageKeys"), "storage keys")],
+            ]
+            for entry in entries
+        ]
+    if name == "authorizationList":
+        signed = (("chainId", 256), ("address", 0), ("nonce", 64), ("yParity", 8), ("r", 256), ("s", 256))
+        return [
+            [
+                read_quantity(entry.get(part), part, bits) if bits else read_data(entry.get(part), part, 20)
+                for part, bits in signed
+            ]
+            for entry in (read_object(item, name) for item in read_list(value, name))
+        ]
+    return read_quantity(value, name, 256)
+
+
+def read_block_logs(receipts: Any, header: L1Header) -> list[L1Log]:
+    """All logs of a block, from its receipts, which must be those that the header commits to: that is to all of a log
+    but its transaction's hash. Raises `EndpointLies` when they aren't.
+    """
+    encoded: list[bytes] = []
+    logs: list[L1Log] = []
+    for index, item in enumerate(read_list(receipts, "receipts")):
+        receipt = read_receipt(item)
+        kind = read_quantity(read_object(item, "receipt").get("type", "0x0"), "type", 7)
+        body = [
+            int(receipt.success),
+            read_quantity(item.get("cumulativeGasUsed"), "cumulativeGasUsed"),
+            read_data(item.get("logsBloom"), "logsBloom", 256),
+            [[entry.address, list(entry.topics), entry.data] for entry in receipt.logs],
+        ]
+        encoded.append((bytes([kind]) if kind else b"") + encode_rlp(body))
+        for entry in receipt.logs:
+            logs.append(
+                replace(
+                    entry,
+                    block_number=header.number,
+                    block_hash=header.hash,
+                    transaction_index=index,
+                    log_index=len(logs),
+                )
+            )
+    if ordered_trie_root(encoded) != header.receipts_root:
+        raise EndpointLies(f"its receipts of block {header.number} aren't those of the block's header")
+    return logs
 
 
 def read_log(value: Any) -> L1Log:

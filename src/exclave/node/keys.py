@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 
-from eth_account import Account
-
 from exclave.config import KeySource, SignerConfig
-from exclave.l1.signers import DEVELOPMENT_CHAINS, LocalSigner, Signer, Web3Signer
+from exclave.l1.signers import DEVELOPMENT_CHAINS, LocalSigner, Signer, SignerError, Web3Signer, read_keystore
 from exclave.node.supervisor import FatalError
 from exclave.protocol import InvalidSignature, address_bytes, address_of
 
 
 async def load_key(source: KeySource, what: str, chain_id: int, environment: Mapping[str, str] | None = None) -> bytes:
-    """A private key (32 bytes). `what` names it in errors, which never show it.
+    """A private key (32 bytes): the node's only way to one. `what` names it in errors, which never show it.
 
     Raises `FatalError` that says what is missing. A plain key in the environment is for development chains only.
     """
@@ -28,7 +25,9 @@ async def load_key(source: KeySource, what: str, chain_id: int, environment: Map
         try:
             password = source.password_file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, ValueError) as error:
-            raise FatalError(f"{what}: can't read the password file {source.password_file}") from error
+            raise FatalError(
+                f"{what}: can't read the password file {source.password_file}: {type(error).__name__}"
+            ) from None
     else:
         found = variables.get(source.password_variable)
         if found is None:
@@ -38,17 +37,9 @@ async def load_key(source: KeySource, what: str, chain_id: int, environment: Map
             )
         password = found
     try:
-        content = json.loads(source.keystore.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FatalError(f"{what}: {source.keystore} can't be read as a keystore file") from error
-    try:
-        return bytes(await asyncio.to_thread(Account.decrypt, content, password))
-    except ValueError as error:
-        if "MAC mismatch" in str(error):
-            raise FatalError(f"{what}: the password doesn't open the keystore {source.keystore}") from None
-        raise FatalError(f"{what}: {source.keystore} is not a keystore file (Web3 Secret Storage, version 3)") from None
-    except (KeyError, TypeError, NotImplementedError, AttributeError):
-        raise FatalError(f"{what}: {source.keystore} is not a keystore file (Web3 Secret Storage, version 3)") from None
+        return await asyncio.to_thread(read_keystore, source.keystore, password)
+    except SignerError as error:
+        raise FatalError(f"{what}: {error}") from None
 
 
 def _from_environment(variable: str, what: str, chain_id: int, variables: Mapping[str, str]) -> bytes:
@@ -62,6 +53,8 @@ def _from_environment(variable: str, what: str, chain_id: int, variables: Mappin
         raise FatalError(f"{what}: the environment variable {variable} is not set: it should hold a private key in hex")
     try:
         key = bytes.fromhex(value.removeprefix("0x"))
+        if len(key) != 32:  # address_of would pad it: a key that was cut off is another key
+            raise ValueError
         address_of(key)
     except (ValueError, InvalidSignature):
         raise FatalError(f"{what}: {variable} is not a private key: 32 bytes in hex are expected") from None

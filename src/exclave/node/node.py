@@ -166,7 +166,9 @@ class Node:
     async def _connect_to_l1(self, stack: contextlib.AsyncExitStack) -> None:
         """Check that L1 is the right chain and has the contract. Raises `FatalError`, `L1Error`."""
         config = self.config.l1
-        settings = ClientSettings(timeout=config.request_timeout, logs_range=config.log_range)
+        settings = ClientSettings(
+            timeout=config.request_timeout, logs_range=config.log_range, check_headers=config.check_headers
+        )
         self.l1 = L1Client([url.get_secret_value() for url in config.rpc_urls], config.chain_id, settings)
         stack.push_async_callback(self.l1.close)
         if not await self.l1.get_code(self.zk_relayer):
