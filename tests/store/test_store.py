@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -7,14 +8,17 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 from support.chain import block, session
 
+from exclave.protocol import ClaimHeader, DataMode, Terms
 from exclave.store import (
+    Claim,
     DatabaseCorrupt,
     DatabaseTooNew,
     DatabaseTooOld,
+    Leaf,
     Store,
     StoreError,
     StoreTransientError,
@@ -22,14 +26,15 @@ from exclave.store import (
     session_resource,
 )
 from exclave.store import store as store_module
-from exclave.store.schema import metadata, sessions
+from exclave.store.migrations import UPGRADES
+from exclave.store.schema import metadata, schema_version, sessions
 
 
 def test_migrate_creates_every_table_once(database_url: str) -> None:
     with Store(database_url) as store:
-        assert store.migrate() == (0, 1)
-        assert store.migrate() == (1, 1)
-        assert store.check_version() == 1
+        assert store.migrate() == (0, 2)
+        assert store.migrate() == (2, 2)
+        assert store.check_version() == 2
         with store.snapshot() as connection:
             assert set(inspect(connection).get_table_names()) == set(metadata.tables)
 
@@ -40,7 +45,7 @@ def test_two_processes_migrate_at_once(database_url: str) -> None:
         subprocess.Popen([sys.executable, "-c", program, database_url], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    assert sorted(process.communicate(timeout=60)[0] for process in running) == ["(0, 1)\n", "(1, 1)\n", "(1, 1)\n"]
+    assert sorted(process.communicate(timeout=60)[0] for process in running) == ["(0, 2)\n", "(2, 2)\n", "(2, 2)\n"]
 
 
 def test_upgrades_run_in_order_and_keep_what_is_there(database_url: str) -> None:
@@ -54,14 +59,51 @@ def test_upgrades_run_in_order_and_keep_what_is_there(database_url: str) -> None
     def fill_column(connection: Connection) -> None:
         connection.execute(text("UPDATE sessions SET colour = 7"))
 
-    with Store(database_url, upgrades=[add_column, fill_column]) as newer:
-        with pytest.raises(DatabaseTooOld, match="has version 1, this Exclave needs 3"):
+    with Store(database_url, upgrades=[*UPGRADES, add_column, fill_column]) as newer:
+        with pytest.raises(DatabaseTooOld, match="has version 2, this Exclave needs 4"):
             newer.check_version()
-        assert newer.migrate() == (1, 3)
-        assert newer.check_version() == 3
+        assert newer.migrate() == (2, 4)
+        assert newer.check_version() == 4
         with newer.snapshot() as connection:
             assert connection.scalar(text("SELECT colour FROM sessions")) == 7
         assert newer.sessions.get(1) == session(1)
+
+
+def _to_version_1(connection: Connection) -> None:
+    """Make a new database what version 1 made of it."""
+    for statement in (
+        "DROP INDEX ix_sessions_pending",
+        "ALTER TABLE sessions DROP COLUMN refusal",
+        "ALTER TABLE sessions DROP COLUMN callback_failed_block",
+        "ALTER TABLE claims DROP COLUMN header",
+        "ALTER TABLE claims DROP COLUMN released_block",
+    ):
+        connection.execute(text(statement))
+    connection.execute(update(schema_version).values(version=1))
+
+
+def test_version_2_knows_the_headers_of_claims_that_were_made_before(database_url: str) -> None:
+    terms = Terms(b"\x01" * 20, b"\x02" * 20, b"\x03" * 20, b"\x04" * 32, 5, 6, 7, 8, 9, DataMode.CALLDATA)
+    header = ClaimHeader(b"\x0a" * 32, terms.hash(), b"\x02" * 20, 5, 6, 7, 9, 2, 1000)
+    with Store(database_url) as store:
+        store.migrate()
+        store.sessions.put(session(1, terms=b"a replaced session's"))
+        store.sessions.put(session(2, terms=terms.encode()))
+        made = Claim(
+            1, b"\x0b" * 20, header.root, terms.hash(), 2, header.encode(), 10, 1000, 1007, None, (), 12, *[bytes(32)] * 2
+        )
+        store.claims.put(made, [Leaf(0, 1, b"leaf"), Leaf(1, 2, b"leaf")])
+        of_another = dataclasses.replace(made, claim_id=2, header=None)
+        store.claims.put(of_another)
+        with store.transaction() as connection:
+            _to_version_1(connection)
+        assert store.migrate() == (1, 2)
+        assert store.claims.get(1) == made
+        assert store.claims.get(2) == of_another
+        assert store.sessions.get(2) == session(2, terms=terms.encode())
+        with store.snapshot() as connection:
+            indexes = {index["name"] for index in inspect(connection).get_indexes("sessions")}
+        assert "ix_sessions_pending" in indexes
 
 
 def test_an_upgrade_that_fails_changes_nothing(database_url: str) -> None:
@@ -74,23 +116,23 @@ def test_an_upgrade_that_fails_changes_nothing(database_url: str) -> None:
     def fail(connection: Connection) -> None:
         raise RuntimeError("no")
 
-    with Store(database_url, upgrades=[add_column, fail]) as newer, pytest.raises(RuntimeError):
+    with Store(database_url, upgrades=[*UPGRADES, add_column, fail]) as newer, pytest.raises(RuntimeError):
         newer.migrate()
     with Store(database_url) as store:
-        assert store.check_version() == 1
+        assert store.check_version() == 2
         with store.snapshot() as connection:
             assert "colour" not in {column["name"] for column in inspect(connection).get_columns("sessions")}
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database_url: str) -> None:
-    with Store(database_url, upgrades=[lambda connection: None]) as newer:
+    with Store(database_url, upgrades=[*UPGRADES, lambda connection: None]) as newer:
         newer.migrate()
         newer.sessions.put(session(1))
     with Store(database_url) as older:
         for attempt in (older.migrate, older.check_version):
-            with pytest.raises(DatabaseTooNew, match="has version 2, but this Exclave knows versions up to 1"):
+            with pytest.raises(DatabaseTooNew, match="has version 3, but this Exclave knows versions up to 2"):
                 attempt()
-    with Store(database_url, upgrades=[lambda connection: None]) as newer:
+    with Store(database_url, upgrades=[*UPGRADES, lambda connection: None]) as newer:
         assert newer.sessions.get(1) == session(1)
 
 

@@ -9,15 +9,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
+from exclave.protocol import ClaimHeader, Terms, keccak256
 from exclave.store.errors import DatabaseCorrupt, DatabaseTooNew, DatabaseTooOld
 from exclave.store.schema import metadata, schema_version
 
 Upgrade = Callable[[Connection], None]
 
+
+def _to_version_2(connection: Connection) -> None:
+    """Why a session isn't served, callbacks that failed, claims' headers, and which bonds are back."""
+    kinds = {"text": "VARCHAR", "bytes": "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"}
+    for statement in (
+        f"ALTER TABLE sessions ADD COLUMN refusal {kinds['text']}",
+        "ALTER TABLE sessions ADD COLUMN callback_failed_block BIGINT",
+        f"ALTER TABLE claims ADD COLUMN header {kinds['bytes']}",
+        "ALTER TABLE claims ADD COLUMN released_block BIGINT",
+        "CREATE INDEX ix_sessions_pending ON sessions (session_id) WHERE genesis_hash IS NULL AND refusal IS NULL",
+    ):
+        connection.exec_driver_sql(statement)
+    # The headers of this node's claims, which settling takes; those of others aren't needed.
+    ours = text(
+        "SELECT c.claim_id, c.claims_root, c.terms_hash, c.count, c.claimed_at, s.terms FROM claims c "
+        "JOIN claim_sessions l ON l.claim_id = c.claim_id JOIN sessions s ON s.session_id = l.session_id"
+    )
+    for claim_id, root, terms_hash, count, claimed_at, encoded in connection.execute(ours).all():
+        if keccak256(encoded) != terms_hash:
+            continue  # the session was replaced; another one of the claim has its terms
+        terms = Terms.decode(encoded)
+        header = ClaimHeader(
+            root=root,
+            terms_hash=terms_hash,
+            dispute_game=terms.dispute_game,
+            claim_bond=terms.claim_bond,
+            challenge_window=terms.challenge_window,
+            inclusion_delay=terms.inclusion_delay,
+            callback_gas=terms.callback_gas,
+            count=count,
+            claimed_at=claimed_at,
+        )
+        connection.execute(
+            text("UPDATE claims SET header = :header WHERE claim_id = :claim_id"),
+            {"header": header.encode(), "claim_id": claim_id},
+        )
+
+
 # UPGRADES[0] brings version 1 to version 2, and so on.
-UPGRADES: tuple[Upgrade, ...] = ()
+UPGRADES: tuple[Upgrade, ...] = (_to_version_2,)
 
 
 def newest(upgrades: Sequence[Upgrade]) -> int:
