@@ -90,7 +90,19 @@ def test_version_2_knows_the_headers_of_claims_that_were_made_before(database_ur
         store.sessions.put(session(1, terms=b"a replaced session's"))
         store.sessions.put(session(2, terms=terms.encode()))
         made = Claim(
-            1, b"\x0b" * 20, header.root, terms.hash(), 2, header.encode(), 10, 1000, 1007, None, (), 12, *[bytes(32)] * 2
+            1,
+            b"\x0b" * 20,
+            header.root,
+            terms.hash(),
+            2,
+            header.encode(),
+            10,
+            1000,
+            1007,
+            None,
+            (),
+            12,
+            *[bytes(32)] * 2,
         )
         store.claims.put(made, [Leaf(0, 1, b"leaf"), Leaf(1, 2, b"leaf")])
         of_another = dataclasses.replace(made, claim_id=2, header=None)

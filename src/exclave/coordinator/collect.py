@@ -42,7 +42,7 @@ def _due(store: Store, checkpoint_blocks: int) -> list[int]:
     query = (
         select(sessions.c.session_id)
         .select_from(sessions.join(heads, heads.c.session_id == sessions.c.session_id))
-        .where(sessions.c.status == SessionStatus.OPEN, due)
+        .where(sessions.c.status == SessionStatus.OPEN, sessions.c.refusal.is_(None), due)
         .order_by(sessions.c.session_id)
     )
     return store.read(lambda tx: list(tx.scalars(query)))

@@ -15,7 +15,6 @@ from exclave.store.errors import LeaseHeld, LeaseLost
 from exclave.store.repository import Repository, insert_if_absent
 from exclave.store.schema import leases
 
-
 _CHUNK = 1000
 """Leases in one statement."""
 

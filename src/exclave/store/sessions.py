@@ -195,7 +195,9 @@ class Sessions(Repository):
 
         def work(tx: Connection) -> int:
             changed = after = 0
-            while found := self.find([SessionStatus.OPEN, SessionStatus.REORGED], after=after, limit=page, connection=tx):
+            while found := self.find(
+                [SessionStatus.OPEN, SessionStatus.REORGED], after=after, limit=page, connection=tx
+            ):
                 for session in found:
                     answer = refusal(session)
                     if answer != session.refusal:
