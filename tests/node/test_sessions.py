@@ -74,6 +74,27 @@ async def test_idle_sessions_leave_memory_and_come_back(
         assert head is not None and head.number >= 2
 
 
+async def test_a_session_that_is_used_while_idle_ones_are_dropped_stays(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch, node={"idle_seconds": 0}) as node:
+        sessions = [world.open_session(target=10) for _ in range(2)]
+        for session_id in sessions:
+            await node.opened(session_id)
+            await node.play(session_id, 1)
+        host, loop = node.node.host, asyncio.get_running_loop()
+        take_out = host._take_out
+
+        def move_meanwhile(session_id: int) -> None:
+            take_out(session_id)
+            asyncio.run_coroutine_threadsafe(node.play(sessions[1], 1, first_nonce=1), loop).result(30)
+
+        monkeypatch.setattr(host, "_take_out", move_meanwhile)
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(host.drop_idle, 0.5) == 1
+        assert host.in_memory == [sessions[1]]
+
+
 async def test_the_row_is_read_again_under_the_lease(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -282,6 +282,28 @@ async def test_a_session_that_players_settle_themselves_is_not_claimed(
         assert (await node.rpc("zkcop_isBlockConsolidated", session_id, head.number)) is True
 
 
+async def test_invariant_i5_a_session_that_l1_has_decided_does_not_keep_the_others_from_their_claim(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator = {"batch_size": 2, "batch_delay": 3600}
+    async with running_node(world, tmp_path, monkeypatch, coordinator=coordinator, l1={"confirmations": 8}) as node:
+        decided, other = sessions = [world.open_session(target=1) for _ in range(2)]
+        for session_id in sessions:
+            await node.opened(session_id)
+        await node.play(decided, 1)
+        session = node.node.store.sessions.get(decided)
+        head = node.node.store.blocks.head(decided)
+        assert session is not None and head is not None and head.result is not None
+        world.settle_unanimously(session, head.result)
+        # The Relayer, which waits for confirmations, doesn't know of it yet.
+        await node.play(other, 1)
+        world.pass_time(2)
+        batch = (await node.until("the batch is there", node.node.store.batches.find, mining=False))[0]
+        assert [leaf.session_id for leaf in node.node.store.batches.leaves(batch.batch_id)] == [other]
+        found = node.node.store.sessions.get(decided)
+        assert found is not None and found.status == "open"
+
+
 async def test_long_sessions_are_claimed_in_checkpoints(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,19 +126,24 @@ class SessionHost:
         The block that is being built is finished and kept; what waits is refused.
         """
         with self._alone(session_id):
-            self.engine.drop_session(session_id)
-            self._forget(session_id, release=True)
+            self._take_out(session_id)
 
     def drop_idle(self, seconds: float) -> int:
         """Retire the sessions that made no block for so long; returns how many. The next touch brings them back."""
         since = time.monotonic() - seconds
         with self._guard:
             idle = [session_id for session_id, used in self._used.items() if used <= since]
+        dropped = 0
         for session_id in idle:
-            self.retire(session_id)
-        if idle:
-            log.info("idle sessions left memory", sessions=len(idle))
-        return len(idle)
+            with self._alone(session_id):
+                with self._guard:
+                    still_idle = self._used.get(session_id, since + 1) <= since
+                if still_idle:  # it may have been used while others were dropped
+                    self._take_out(session_id)
+                    dropped += 1
+        if dropped:
+            log.info("idle sessions left memory", sessions=dropped)
+        return dropped
 
     def enqueue(self, session_id: int, transactions: Sequence[bytes]) -> None:
         """Give forced messages to a session that is in memory; another one reads them from the store when it wakes."""
@@ -287,6 +292,11 @@ class SessionHost:
             self.engine.add_template(template.data)
             self._templates.add(template_id)
         return template.state_root
+
+    def _take_out(self, session_id: int) -> None:
+        """Out of memory first: the block in progress still needs the lease."""
+        self.engine.drop_session(session_id)
+        self._forget(session_id, release=True)
 
     def _forget(self, session_id: int, *, release: bool) -> None:
         with self._guard:
