@@ -86,7 +86,16 @@ def _database_url(value: SecretUrl) -> SecretUrl:
     return value
 
 
+def _hash(value: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", value):
+        raise ValueError("not a hash: it must be 0x and 64 hexadecimal digits")
+    return value.lower()
+
+
+ZERO_ADDRESS = "0x" + "00" * 20
+ZERO_HASH = "0x" + "00" * 32
 Address = Annotated[str, AfterValidator(_address)]
+Hash = Annotated[str, AfterValidator(_hash)]
 FilePath = Annotated[Path, AfterValidator(_path)]
 HttpUrl = Annotated[SecretUrl, _url(("http", "https"))]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -127,8 +136,17 @@ class NodeConfig(Section):
     lease_seconds: Seconds = Field(
         15.0,
         description=(
-            "How long another machine waits before it takes over this node's sessions after it died. "
+            "Seconds after which another node may use the database and the sessions of this one when it died. "
             "Renewed three times as often."
+        ),
+    )
+    idle_seconds: float = Field(
+        3600.0,
+        ge=0,
+        le=30 * 86400,
+        description=(
+            "Seconds without a new block after which a session leaves memory; it comes back at the next touch. "
+            "0 keeps all."
         ),
     )
     local_sessions: bool = Field(
@@ -240,6 +258,53 @@ class OperatorConfig(KeySource):
     )
 
 
+class AcceptConfig(Section):
+    """Which sessions the node serves and claims. Their opener chooses the terms; a claim locks this node's deposit."""
+
+    max_claim_bond_ether: Decimal = Field(
+        Decimal("0.05"), ge=0, description="Most ether that a claim may lock for one session."
+    )
+    max_callback_gas: int = Field(
+        500_000, ge=50_000, description="Most gas that a game's callback may take at settlement, which the signer pays."
+    )
+    max_challenge_window: int = Field(
+        86400, ge=1, description="Longest challenge window in seconds: bonds are locked for so long."
+    )
+    min_inclusion_delay: int = Field(
+        60,
+        ge=1,
+        description=(
+            "Shortest inclusion delay in seconds. It must be longer than L1 takes for `l1.confirmations`, "
+            "or claims can be spoilt by forced transactions."
+        ),
+    )
+    data_modes: Annotated[
+        list[Literal["blob", "calldata", "on-demand"]], BeforeValidator(_split), Field(min_length=1)
+    ] = Field(
+        ["blob", "calldata", "on-demand"],
+        description="Accepted data modes, the recommended first. `calldata` is the dearest for the signer.",
+    )
+    dispute_games: Annotated[list[Address], BeforeValidator(_split), Field(min_length=1)] = Field(
+        [ZERO_ADDRESS],
+        description=(
+            "Dispute contracts that may kill this node's claims and give their bonds away: only those whose rules you "
+            "know. The zero address is none."
+        ),
+    )
+    verifiers: Annotated[list[Address], BeforeValidator(_split), Field(min_length=1)] = Field(
+        [ZERO_ADDRESS], description="Contracts that verify proofs. The zero address is none."
+    )
+    programs: Annotated[list[Hash], BeforeValidator(_split), Field(min_length=1)] = Field(
+        [ZERO_HASH], description="Ids of guest programs. Zero is none."
+    )
+    games: Annotated[list[Address], BeforeValidator(_split)] = Field(
+        [], description="L1 game contracts whose sessions are served; empty for all. The signer pays for their claims."
+    )
+    templates: Annotated[list[Hash], BeforeValidator(_split)] = Field(
+        [], description="Templates that are served; empty for all that were added."
+    )
+
+
 class CoordinatorConfig(Section):
     """From ended sessions to settled ones."""
 
@@ -322,6 +387,7 @@ class Config(Section):
     l1: L1Config
     signer: SignerConfig
     operator: OperatorConfig
+    accept: AcceptConfig = Field(default_factory=AcceptConfig)  # type: ignore[arg-type]
     coordinator: CoordinatorConfig = Field(default_factory=CoordinatorConfig)  # type: ignore[arg-type]
     fees: FeesConfig = Field(default_factory=FeesConfig)  # type: ignore[arg-type]
     limits: LimitsConfig = Field(default_factory=LimitsConfig)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`kill -9` of a node at random moments of play, claim and settlement.
+"""`kill -9` of a node at random moments of play, and at chosen ones of claim and settlement.
 
 INVARIANT I6: no acknowledged transaction is lost, none is executed twice.
 INVARIANT I7: each intent toward L1 takes effect once.
@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pytest
 from support.anvil import account, run_anvil
+from support.databases import fresh_postgres_url
 from support.node_process import SIGNER, NodeProcess, RpcError, Unreachable
 from support.world import OPERATOR_KEY, PLAYERS, World, build_game_template
 
 from exclave.protocol import address_of, keccak256
+from exclave.store import JobState, Store
 
 SETTLED = 2
 MOVES = 12
@@ -47,13 +49,14 @@ class Match:
 class Players:
     """Threads that open matches on L1 and play them to the end, whatever happens to the node."""
 
-    def __init__(self, world: World, node: NodeProcess) -> None:
+    def __init__(self, world: World, node: NodeProcess, seed: int) -> None:
         self.world, self.node = world, node
         self.matches: list[Match] = []
         self.errors: list[BaseException] = []
         self._stopping = threading.Event()
         self._l1 = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(WORKERS)]
+        chances = [random.Random(seed * WORKERS + worker) for worker in range(WORKERS)]
+        self._threads = [threading.Thread(target=self._run, args=(chance,), daemon=True) for chance in chances]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -65,26 +68,34 @@ class Players:
         for thread in self._threads:
             thread.join(120)
         assert not any(thread.is_alive() for thread in self._threads), self.node.log_tail()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what a player ran into."""
         if self.errors:
             raise self.errors[0]
 
-    def _run(self) -> None:
+    def _run(self, chance: random.Random) -> None:
         try:
             while not self._stopping.is_set():
                 with self._l1:
                     terms = self.world.terms(challenge_window=CHALLENGE_WINDOW)
                     match = Match(self.world.open_session(target=MOVES, terms=terms))
                     self.matches.append(match)
-                self._play(match)
+                self._play(match, chance)
         except BaseException as error:
             self.errors.append(error)
 
-    def _play(self, match: Match) -> None:
-        player = PLAYERS[0]
+    def _play(self, match: Match, chance: random.Random) -> None:
         for nonce in range(MOVES):
-            raw = "0x" + self.world.increment(match.session_id, player, nonce).hex()
+            self.move_until(match, nonce, nonce + 1)
+            time.sleep(chance.uniform(0, 0.15))
+
+    def move_until(self, match: Match, first_nonce: int, end: int) -> None:
+        """Make moves, each until it is acknowledged."""
+        for nonce in range(first_nonce, end):
+            raw = "0x" + self.world.increment(match.session_id, PLAYERS[0], nonce).hex()
             self._insist(lambda raw=raw, nonce=nonce: self._move(match, nonce, raw))
-            time.sleep(random.uniform(0, 0.15))
 
     def _move(self, match: Match, nonce: int, raw: str) -> bool:
         try:
@@ -93,7 +104,7 @@ class Players:
             # The node took it, and died before it could say so.
             if "already known" in error.message or "nonce too low" in error.message or "ended" in error.message:
                 return True
-            if any(words in error.message for words in ("not found", "shutting down", "starts when")):
+            if any(words in error.message for words in ("not found", "shutting down", "starts when", "is held by")):
                 return False
             raise
         match.acknowledged[nonce] = answer
@@ -164,20 +175,65 @@ def _check_l1(world: World, matches: list[Match]) -> None:
     assert len(claims_and_settlements) == len(set(claims_and_settlements)), "an intent took effect twice"
 
 
+class Killer:
+    """Kills the node and starts it again, and notes what it was at: a claim or settlement that was recorded, and that
+    the node didn't yet know to be on L1.
+    """
+
+    def __init__(self, node: NodeProcess, players: Players, seed: int) -> None:
+        self._node, self._players = node, players
+        self._chance = random.Random(seed)
+        self._store = Store(node.database_url)
+        self.kills = 0
+        self.during = {JobState.BATCHED: 0, JobState.SETTLEABLE: 0}
+
+    def kill_at_random(self) -> None:
+        time.sleep(self._chance.uniform(0.05, 3.0))
+        self._kill()
+
+    def kill_during(self, state: JobState) -> None:
+        """As soon as a session's claim (BATCHED) or settlement (SETTLEABLE) is under way, and a moment later."""
+        deadline = time.monotonic() + 120
+        while not self._store.jobs.counts()[state]:
+            self._players.check()
+            assert time.monotonic() < deadline, f"no job became {state}:\n{self._node.log_tail()}"
+            time.sleep(0.01)
+        time.sleep(self._chance.uniform(0, 0.3))
+        self._kill()
+
+    def _kill(self) -> None:
+        self._node.kill()
+        self.kills += 1
+        counts = self._store.jobs.counts()
+        for state in self.during:
+            self.during[state] += counts[state] > 0
+        # Half of the time the next one is killed while it starts.
+        self._node.start(wait=self._chance.random() < 0.5)
+
+    def close(self) -> None:
+        self._store.close()
+
+
 def _play_under_kills(directory: Path, kills: int, seed: int) -> dict[str, int]:
-    chance = random.Random(seed)
     with run_anvil("--block-time", "1", "--slots-in-an-epoch", "1") as anvil:
         world = World.create(anvil, build_game_template(), address_of(OPERATOR_KEY))
         node = NodeProcess(world, directory)
-        players = Players(world, node)
+        players = Players(world, node, seed)
+        killer = Killer(node, players, seed)
         node.start()
         try:
             players.start()
-            for _ in range(kills):
-                time.sleep(chance.uniform(0.05, 3.0))
-                node.kill()
-                # Half of the time the next one is killed while it starts.
-                node.start(wait=chance.random() < 0.5)
+            for number in range(kills):
+                match number % 5:
+                    case 3:
+                        killer.kill_during(JobState.BATCHED)
+                    case 4:
+                        killer.kill_during(JobState.SETTLEABLE)
+                    case _:
+                        killer.kill_at_random()
+            assert killer.kills == kills
+            assert killer.during[JobState.BATCHED] >= kills // 10, killer.during
+            assert killer.during[JobState.SETTLEABLE] >= kills // 10, killer.during
             node.wait_until_serving()
             players.finish()
             _wait_until_settled(world, players.matches, node)
@@ -187,8 +243,16 @@ def _play_under_kills(directory: Path, kills: int, seed: int) -> dict[str, int]:
             assert node.terminate() == 0, node.log_tail()
         finally:
             node.stop()
+            killer.close()
         acknowledged = sum(len(match.acknowledged) for match in players.matches)
-        return {"kills": kills, "survived": kills, "sessions": len(players.matches), "acknowledged": acknowledged}
+        return {
+            "kills": killer.kills,
+            "survived": killer.kills,
+            "during_claims": killer.during[JobState.BATCHED],
+            "during_settlements": killer.during[JobState.SETTLEABLE],
+            "sessions": len(players.matches),
+            "acknowledged": acknowledged,
+        }
 
 
 @pytest.mark.timeout(600)
@@ -203,3 +267,41 @@ def test_invariant_i6_i7_hundred_kills(tmp_path: Path) -> None:
     figures = _play_under_kills(tmp_path, kills=int(os.environ.get("EXCLAVE_KILLS", "100")), seed=seed)
     if path := os.environ.get("EXCLAVE_KILL_RESULT"):
         Path(path).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+@pytest.mark.timeout(600)
+def test_invariant_i6_another_machine_takes_over(tmp_path: Path, postgres_directory: str) -> None:
+    """Two nodes, each with a directory of its own, and one PostgreSQL: a standby is refused while the first one lives,
+    and goes on with its sessions when it died.
+    """
+    url = fresh_postgres_url(postgres_directory)
+    with run_anvil("--block-time", "1", "--slots-in-an-epoch", "1") as anvil:
+        world = World.create(anvil, build_game_template(), address_of(OPERATOR_KEY))
+        lease = {"node.lease_seconds": "3.0"}
+        first, second = (NodeProcess(world, tmp_path / name, lease, url) for name in ("first", "second"))
+        try:
+            first.start()
+            match = Match(world.open_session(target=MOVES, terms=world.terms(challenge_window=CHALLENGE_WINDOW)))
+            players = Players(world, first, seed=1)
+            players.move_until(match, 0, MOVES // 2)
+            second.start(wait=False)
+            assert second.process is not None and second.process.wait(60) == 1
+            assert "another node" in second.log_tail() and "uses PostgreSQL database" in second.log_tail()
+            first.kill()
+            deadline = time.monotonic() + 60
+            while True:
+                second.start(wait=False)
+                try:
+                    second.wait_until_serving()
+                    break
+                except AssertionError:
+                    assert time.monotonic() < deadline, second.log_tail()
+            players.node = second
+            players.move_until(match, MOVES // 2, MOVES)
+            _wait_until_settled(world, [match], second)
+            _check_play(world, second, match)
+            assert world.callbacks(match.session_id) == 1
+            assert second.terminate() == 0, second.log_tail()
+        finally:
+            first.stop()
+            second.stop()

@@ -10,10 +10,12 @@ from subprocess import CompletedProcess
 
 import pytest
 from support.anvil import account
+from support.chain import session as make_session
 from support.node_process import SIGNER, NodeProcess, free_port
 from support.world import OPERATOR_KEY, World
 
 from exclave import __version__
+from exclave.store import JobState, Store
 
 Run = Callable[..., "CompletedProcess[str]"]
 KEYS = {
@@ -83,6 +85,22 @@ def test_sessions_and_claims_of_a_running_node(exclave: Run, node: tuple[World, 
     assert "no session 99" in exclave("session", "show", "99", code=1, **rpc).stderr
     assert json.loads(exclave("claim", "list", "--json", **rpc).stdout) == []
     assert "no claim 7" in exclave("claim", "show", "7", code=1, **rpc).stderr
+
+
+def test_failed_claims_are_retried(exclave: Run, node: tuple[World, NodeProcess], tmp_path: Path) -> None:
+    _, process = node
+    database = f"sqlite:///{tmp_path}/own.db"
+    with Store(database) as store:
+        store.migrate()
+        store.sessions.put(make_session(3))
+        store.jobs.open(3)
+        store.jobs.move(3, 0, [JobState.OPEN], JobState.FAILED, last_number=5, error="a dispute killed claim 1")
+        own = {"EXCLAVE_CONFIG": str(process.config_path), "EXCLAVE_NODE__DATABASE_URL": database}
+        assert "Session 3: 1 range(s)" in exclave("session", "retry", "3", **own).stdout
+        job = store.jobs.get(3)
+        assert job is not None and job.state is JobState.ENDED
+    assert "nothing of session 3 failed" in exclave("session", "retry", "3", code=1, **own).stderr
+    assert "no session 4" in exclave("session", "retry", "4", code=1, **own).stderr
 
 
 def test_templates_are_listed_added_and_registered(

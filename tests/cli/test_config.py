@@ -83,7 +83,7 @@ def test_the_environment_alone_is_enough(tmp_path: Path, monkeypatch: pytest.Mon
         ((ADDRESS, "0x12"), "/exclave.toml:5: l1.zk_relayer: not an address"),
         ((ADDRESS, ADDRESS.replace("5B", "5b")), "/exclave.toml:5: l1.zk_relayer: its checksum is wrong"),
         (("[signer]", "[signer]\nkinds = 1"), "/exclave.toml:7: signer.kinds: unknown key. Known here: address, key"),
-        (("[signer]", "[signr]\n[signer]"), "/exclave.toml:6: signr: unknown key. Known here: coordinator, fees"),
+        (("[signer]", "[signr]\n[signer]"), "/exclave.toml:6: signr: unknown key. Known here: accept, coordinator"),
         (('"environment"', '"http"'), "/exclave.toml:6: signer: kind = \"http\" needs the keys 'url' and 'address'"),
         (('keystore = "operator.json"', ""), "/exclave.toml:8: operator: kind = \"keystore\" needs the key 'keystore'"),
         (

@@ -11,16 +11,19 @@ from typing import Any
 import jsonschema
 import pytest
 from support.anvil import account
-from support.running import VARIABLES, make_config, running_node
+from support.running import SIGNER, VARIABLES, make_config, running_node
 from support.world import GAME_DEPLOYER, PLAYERS, World, call_data, raw_address, signed_call
 
 from exclave import contracts
-from exclave.l1.intents import KeyInUse
-from exclave.node.node import Node
+from exclave.coordinator.calls import encode_claim
+from exclave.l1.errors import L1Unavailable
+from exclave.l1.transaction_manager import AlertKind
+from exclave.node.node import Node, run_node
 from exclave.node.supervisor import FatalError
 from exclave.protocol import recover_signer
 from exclave.protocol.constants import PREDEPLOY
 from exclave.protocol.signatures import preconfirmation_digest
+from exclave.relayer.relayer import FOLLOWER, Relayer
 
 
 async def test_restart_at_each_phase(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +64,63 @@ async def test_l1_outage_during_play(world: World, tmp_path: Path, monkeypatch: 
         finally:
             os.kill(world.anvil.process.pid, signal.SIGCONT)
         await node.claimed(session_id)
+        await node.settled(session_id)
+        assert world.callbacks(session_id) == 1
+
+
+@pytest.mark.parametrize("phase", ["claim", "settlement"])
+async def test_l1_outage_during_claim_and_settlement(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """INVARIANT I7: whatever L1 had taken before it fell silent, each effect is had once."""
+    async with running_node(world, tmp_path, monkeypatch, l1={"request_timeout": 0.3}) as node:
+        session_id = world.open_session(target=1)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        if phase == "settlement":
+            await node.claimed(session_id)
+            world.pass_time(61)
+        # At the moment when the manager has signed the transaction and offers it.
+        offered = asyncio.Event()
+        send_raw = node.node.l1.send_raw
+
+        async def fall_silent(raw: bytes) -> None:
+            if not offered.is_set():
+                os.kill(world.anvil.process.pid, signal.SIGSTOP)
+                offered.set()
+            await send_raw(raw)
+
+        monkeypatch.setattr(node.node.l1, "send_raw", fall_silent)
+        try:
+            await asyncio.wait_for(offered.wait(), 60)
+            await asyncio.sleep(2)
+            assert (await node.rpc("zkcop_health"))["status"] == "degraded"
+        finally:
+            os.kill(world.anvil.process.pid, signal.SIGCONT)
+        await node.claimed(session_id)
+        await node.settled(session_id)
+        assert world.claims_on_l1() == 1
+        assert world.callbacks(session_id) == 1
+
+
+async def test_fee_spike(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above its cap the node waits and says so; meanwhile somebody claims the same root, which changes nothing."""
+    async with running_node(world, tmp_path, monkeypatch, fees={"max_fee_gwei": 10}) as node:
+        session_id = world.open_session(target=1)
+        await node.opened(session_id)
+        world.anvil.set_next_base_fee(100 * 10**9)
+        world.anvil.mine()
+        await node.play(session_id, 1)
+        batch = (await node.until("the batch is there", node.node.store.batches.find, mining=False))[0]
+
+        def waits() -> bool:
+            return any(alert.kind is AlertKind.FEE_CAP for alert in node.node.manager.alerts())
+
+        await node.until("the node says why it waits", waits, mining=False)
+        bogus = world.terms(challenge_window=3600)
+        world.send(world.zk_relayer, encode_claim(batch.claims_root, 1, bogus, bytes(32), b"x"), 6, 10**18)
+        assert world.claims_on_l1() == 1
+        assert await node.claimed(session_id) == 2  # the base fee falls with each empty block
         await node.settled(session_id)
         assert world.callbacks(session_id) == 1
 
@@ -127,17 +187,95 @@ async def test_a_second_node_is_refused(world: World, tmp_path: Path, monkeypatc
             async with Node(make_config(world, tmp_path)).running():
                 pass
         database = {"data_dir": str(tmp_path / "other"), "database_url": f"sqlite:///{tmp_path}/node/exclave.db"}
-        with pytest.raises(FatalError, match="operator key"):
+        with pytest.raises(FatalError, match=r"another node .* uses .*exclave\.db.*its lease is over in"):
             async with Node(make_config(world, tmp_path, node=database)).running():
                 pass
+        # Nor with other keys: the two would follow L1 with one cursor.
         monkeypatch.setenv("EXCLAVE_OPERATOR_KEY", "0x" + "11" * 32)
-        with pytest.raises(KeyInUse, match="another key"):
+        with pytest.raises(FatalError, match=r"another node .* uses .*exclave\.db"):
             async with Node(make_config(world, tmp_path, node=database)).running():
                 pass
         # The first one goes on.
         session_id = world.open_session(target=1)
         await node.opened(session_id)
         await node.play(session_id, 1)
+
+
+async def test_nothing_is_served_before_the_node_agrees_with_l1(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session_id = world.open_session(target=5)
+        await node.opened(session_id)
+        await node.play(session_id, 1)
+        session = node.node.store.sessions.get(session_id)
+        assert session is not None
+    # While the node is down, L1 drops the opening, and can't be reached for a while when the node is back.
+    world.anvil.reorg(world.anvil.block_number() - session.opened_block + 1)
+    world.anvil.mine(3)
+    step, steps = Relayer.step, 0
+
+    async def unreachable_at_first(self: Relayer) -> bool:
+        nonlocal steps
+        steps += 1
+        if steps <= 2:
+            raise L1Unavailable("eth_blockNumber", {"all": "down"})
+        return await step(self)
+
+    monkeypatch.setattr(Relayer, "step", unreachable_at_first)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        assert steps > 2
+        raw = "0x" + world.increment(session_id, PLAYERS[0], 1).hex()
+        answer = await node.raw_rpc("eth_sendRawTransaction", raw, path=f"/session/{session_id}")
+        assert "not found" in answer["error"]["message"]
+        assert node.node.store.following.cursor(FOLLOWER).number == world.anvil.block_number() - 1
+
+
+async def test_a_node_that_waits_for_l1_can_be_stopped(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    waiting = asyncio.Event()
+
+    async def unreachable(self: Relayer) -> bool:
+        waiting.set()
+        raise L1Unavailable("eth_blockNumber", {"all": "down"})
+
+    monkeypatch.setattr(Relayer, "step", unreachable)
+    running = asyncio.create_task(run_node(make_config(world, tmp_path)))
+    await asyncio.wait_for(waiting.wait(), 60)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, 60) == 0
+    # Everything was given back.
+    monkeypatch.undo()
+    async with running_node(world, tmp_path, monkeypatch):
+        pass
+
+
+async def test_a_low_balance_is_told(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node(world, tmp_path, monkeypatch, fees={"low_balance_ether": "0.5"}) as node:
+        signer = account(SIGNER).address
+        world.anvil.set_balance(signer, 4 * 10**17)
+        await node.node.balance.look()
+        health = await node.rpc("zkcop_health")
+        assert health["status"] == "degraded"
+        assert [alert["kind"] for alert in health["alerts"]] == ["low balance"]
+        assert "has 0.4 ether, below 0.5" in health["alerts"][0]["message"]
+        world.anvil.set_balance(signer, 10**18)
+        await node.node.balance.look()
+        assert (await node.rpc("zkcop_health"))["alerts"] == []
+
+
+async def test_answers_name_the_public_url(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        local = await node.rpc("zkcop_openTemplateSession")
+        assert local["url"] == f"http://127.0.0.1:{node.node.port}{local['path']}"
+    async with running_node(world, tmp_path, monkeypatch, node={"public_url": "https://play.example/"}) as node:
+        local = await node.rpc("zkcop_openTemplateSession")
+        assert local["url"] == "https://play.example" + local["path"]
+        listed = await node.rpc("zkcop_listSessions")
+        assert listed[-1]["url"] == local["url"]
 
 
 async def test_wrong_contract_is_refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

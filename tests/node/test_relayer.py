@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.anvil import run_anvil
+from sqlalchemy import Connection
+from support.anvil import account, run_anvil
+from support.running import SIGNER
 from support.world import OPERATOR_KEY, PLAYERS, World, call_data
 
 from exclave import _engine
+from exclave.config import AcceptConfig
+from exclave.coordinator.calls import encode_claim
 from exclave.l1.client import ClientSettings, L1Client
 from exclave.l1.errors import L1Error
+from exclave.l1.intents import Intent
+from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.sessions import SessionHost, SessionNotServed
 from exclave.node.supervisor import FatalError
 from exclave.node.templates import import_template
-from exclave.protocol import SessionConfig, Terms, address_of, keccak256, players_hash
+from exclave.protocol import ClaimHeader, SessionConfig, Terms, address_of, keccak256, players_hash
 from exclave.relayer.events import InconsistentEvent
-from exclave.relayer.relayer import FOLLOWER, Relayer, RelayerSettings
-from exclave.store import Session, SessionStatus, Store
+from exclave.relayer.relayer import FOLLOWER, L1Changed, Relayer, RelayerSettings
+from exclave.store import JobState, Leaf, NewBatch, Session, SessionStatus, Store
 
 
 @dataclass
@@ -51,10 +57,11 @@ def make_parts(
     confirmations: int = 0,
     with_template: bool = True,
     start_block: int | None = None,
+    **accept: object,
 ) -> Parts:
     store = Store(f"sqlite:///{directory}/exclave.db")
     store.migrate()
-    host = SessionHost(store, "test", 60, address_of(OPERATOR_KEY))
+    host = SessionHost(store, "test", 60, AcceptancePolicy.of(AcceptConfig(**accept), address_of(OPERATOR_KEY)))  # type: ignore[arg-type]
     engine = _engine.Engine(
         persist=host.persist,
         wake=host.wake,
@@ -360,6 +367,114 @@ async def test_reorged_message_that_was_consumed_freezes_the_session(world: Worl
     world.force(config_of(session), world.template.game, message, PLAYERS[0])
     await parts.follow()
     await play(parts, world, session_id, 1)
+
+
+@pytest.mark.parametrize("mined", [2, 12], ids=["near", "far"])
+async def test_a_reorg_while_l1_is_read_leaves_nothing_of_the_other_branch(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch, mined: int
+) -> None:
+    """Between the look for a reorg and the logs. The branch that is read first has a session, the other one hasn't."""
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    opened = parts.store.sessions.get(session_id)
+    assert opened is not None
+    depth = world.anvil.block_number() - opened.opened_block + 1
+    world.anvil.mine(mined)
+    get_logs = parts.l1.get_logs
+    reorganised = False
+
+    async def late(*arguments: object) -> object:
+        nonlocal reorganised
+        if not reorganised:
+            reorganised = True
+            world.anvil.reorg(depth + mined)
+            world.anvil.mine(1)
+        return await get_logs(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parts.l1, "get_logs", late)
+    with pytest.raises(L1Changed):
+        await parts.relayer.step()
+    found = parts.store.sessions.get(session_id)
+    assert found is not None and found.status is SessionStatus.OPEN
+    await parts.follow()
+    found = parts.store.sessions.get(session_id)
+    assert found is not None and found.status is SessionStatus.REORGED
+
+
+def _batch(parts: Parts, world: World, session_id: int) -> bytes:
+    """A batch of one made-up leaf, whose claim `SIGNER` is about to send; returns its root."""
+    root, terms = keccak256(b"root"), world.terms()
+    leaf = Leaf(0, session_id, b"leaf")
+    batch = NewBatch(root, terms.hash(), int(terms.data_mode), b"data", "claim:0", [leaf])
+
+    def work(tx: Connection) -> None:
+        batch_id = parts.store.batches.create(batch, connection=tx)
+        parts.store.jobs.open(session_id, connection=tx)
+        fields = {"batch_id": batch_id, "leaf_index": 0, "claim_intent": "claim:0"}
+        parts.store.jobs.move(session_id, 0, [JobState.OPEN], JobState.BATCHED, connection=tx, **fields)
+        intent = Intent(key="claim:0", to=world.zk_relayer, data=b"claim")
+        parts.store.intents.insert(intent, 31337, bytes.fromhex(account(SIGNER).address[2:]), connection=tx)
+
+    parts.store.run(work)
+    return root
+
+
+def _claim(world: World, root: bytes, sender: int, count: int = 1, **changes: object) -> None:
+    terms = world.terms(**changes)
+    world.send(world.zk_relayer, encode_claim(root, count, terms, bytes(32), b"data"), sender, 10**18)
+
+
+async def test_invariant_i5_a_claim_of_the_same_root_by_somebody_else_is_not_ours(world: World, parts: Parts) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    root = _batch(parts, world, session_id)
+    _claim(world, root, 6)
+    _claim(world, root, 6, challenge_window=3600)
+    _claim(world, root, SIGNER, challenge_window=3600)
+    _claim(world, root, SIGNER, count=2)
+    await parts.follow()
+    job = parts.store.jobs.get(session_id)
+    assert job is not None and (job.state, job.claim_id) == (JobState.BATCHED, None)
+    assert parts.store.claims.of_session(session_id) == []
+    _claim(world, root, SIGNER)
+    await parts.follow()
+    job = parts.store.jobs.get(session_id)
+    assert job is not None and (job.state, job.claim_id) == (JobState.CLAIMED, 5)
+    claim = parts.store.claims.get(5)
+    assert claim is not None and claim.header is not None
+    assert ClaimHeader.decode(claim.header).root == root
+
+
+async def test_sessions_that_are_not_served_are_not_looked_at_again(world: World, parts: Parts) -> None:
+    served = world.open_session()
+    world.open_session(terms=world.terms(operator=b"\x77" * 20))
+    world.open_session(terms=world.terms(dispute_game=b"\x66" * 20))
+    world.anvil.mine(15)  # more than is read again at each step
+    await parts.follow()
+    world.open_session(mine=0)
+    await parts.follow()
+    assert parts.host.in_memory == [served]
+    assert [found.refusal is None for found in parts.store.sessions.find()] == [True, False, False, True]
+    looked_at: list[int] = []
+    get = parts.store.sessions.get
+    parts.store.sessions.get = lambda session_id, **rest: looked_at.append(session_id) or get(session_id, **rest)  # type: ignore[method-assign,func-returns-value]
+    await parts.relayer.step()
+    assert looked_at == []
+    world.anvil.mine(1)
+    await parts.follow()
+    assert set(looked_at) == {4}
+
+
+async def test_a_changed_policy_serves_other_sessions(world: World, parts: Parts, tmp_path: Path) -> None:
+    session_id = world.open_session(terms=world.terms(callback_gas=600_000))
+    await parts.follow()
+    assert parts.host.in_memory == []
+    parts.stop()
+    again = make_parts(world, tmp_path, max_callback_gas=600_000)
+    await again.relayer.catch_up()
+    assert again.host.in_memory == [session_id]
+    again.stop()
+    await again.l1.close()
 
 
 async def test_l1_outage_is_a_typed_error_and_play_goes_on(world: World, parts: Parts) -> None:

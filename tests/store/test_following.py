@@ -44,6 +44,7 @@ def claim(claim_id: int, l1_block: int, **fields: object) -> Claim:
         claims_root=word("root", claim_id),
         terms_hash=word("terms"),
         count=2,
+        header=b"header",
         bond=2**96,
         claimed_at=2000,
         settleable_at=3000,
@@ -105,6 +106,9 @@ def test_a_rollback_undoes_what_the_dropped_blocks_caused(store: Store) -> None:
         store.jobs.move(session_id, 0, [JobState.OPEN], JobState.CLAIMED, claim_id=session_id)
     store.jobs.move(1, 0, [JobState.CLAIMED], JobState.SETTLED)
     store.sessions.set_outcome(1, SessionStatus.SETTLED, 18, b"result")
+    store.sessions.set_callback_failed(1, 18)
+    assert store.claims.set_released(1, 19)
+    assert not store.claims.set_released(1, 19)
 
     undone = store.following.rollback("relayer", 15)
 

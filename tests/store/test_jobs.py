@@ -50,6 +50,28 @@ def test_due_jobs_and_counts(store: Store) -> None:
     assert job is not None and (job.attempts, job.error) == (2, "no gas")
 
 
+def test_failed_jobs_are_retried_when_a_person_asks(store: Store) -> None:
+    store.sessions.put(session(1))
+    for first in (0, 5):
+        store.jobs.open(1, first)
+        store.jobs.move(1, first, [JobState.OPEN], JobState.ENDED, last_number=first + 5)
+    store.jobs.move(1, 5, [JobState.ENDED], JobState.FAILED, attempts=3, not_before=10**9, claim_id=7, error="killed")
+    assert store.jobs.retry(1) == 1
+    job = store.jobs.get(1, 5)
+    assert job is not None
+    assert (job.state, job.attempts, job.not_before, job.claim_id) == (JobState.ENDED, 0, 0, None)
+    assert job.error == "killed"  # until it is claimed
+    assert store.jobs.retry(1) == 0
+
+
+def test_batches_of_one_root_are_counted(store: Store) -> None:
+    store.sessions.put(session(1))
+    root = word("root", "claim:1")
+    assert store.batches.count_of_root(root) == 0
+    store.batches.create(batch("claim:1", 1))
+    assert store.batches.count_of_root(root) == 1
+
+
 def test_a_batch_and_its_jobs_are_recorded_together(store: Store) -> None:
     for session_id in (1, 2):
         store.sessions.put(session(session_id))

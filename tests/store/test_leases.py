@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
 from exclave.store import LeaseHeld, LeaseLost, Store
 
@@ -38,6 +39,24 @@ def test_renewal_prolongs_and_fails_after_a_take_over(store: Store, clock) -> No
     assert lost.value.resources == {"session:1"}
     with pytest.raises(LeaseHeld):
         store.leases.acquire("session:2", "b", 10)
+
+
+def test_many_leases_are_renewed_in_few_statements(store: Store) -> None:
+    held = [store.leases.acquire(f"session:{number}", "a", 10) for number in range(40)]
+    again = store.leases.acquire("session:7", "a", 10)
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with store.transaction() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        with_others = [lease for lease in held if lease.resource != "session:7"] + [again]
+        assert len(store.leases.renew(with_others, 60, connection=connection)) == 40
+    assert len(statements) <= 3
+    with pytest.raises(LeaseLost) as lost:
+        store.leases.renew(held, 60)
+    assert lost.value.resources == {"session:7"}
 
 
 def test_a_released_lease_is_free_at_once_and_its_token_is_stale(store: Store) -> None:

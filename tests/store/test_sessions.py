@@ -45,6 +45,16 @@ def test_sessions_are_found_by_status_in_pages(store: Store) -> None:
     assert [s.session_id for s in store.sessions.find([SessionStatus.SETTLED, SessionStatus.ABORTED])] == [3, 5]
 
 
+def test_why_sessions_are_not_served_is_asked_anew(store: Store) -> None:
+    for session_id in range(1, 6):
+        store.sessions.put(session(session_id, refusal="before" if session_id == 2 else None))
+    store.sessions.set_outcome(5, SessionStatus.ABORTED, 20)
+    changed = store.sessions.reassess(lambda found: "now" if found.session_id in (3, 5) else None, page=2)
+    assert changed == 2
+    assert [found.refusal for found in store.sessions.find()] == [None, None, "now", None, None]
+    assert store.sessions.reassess(lambda found: found.refusal) == 0
+
+
 def test_local_sessions_have_ids_of_their_own(store: Store) -> None:
     store.sessions.put(session(1))
     for expected in (FIRST_LOCAL_SESSION, FIRST_LOCAL_SESSION + 1):

@@ -44,14 +44,23 @@ def free_port() -> int:
 
 
 class NodeProcess:
-    """`exclave node` in `directory`. The port stays the same over restarts, so that clients can go on."""
+    """`exclave node` in `directory`. The port stays the same over restarts, so that clients can go on.
 
-    def __init__(self, world: World, directory: Path, overrides: Mapping[str, str] | None = None) -> None:
+    `overrides`: TOML values by `section.key`. `database_url`: by default a file in the directory.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        directory: Path,
+        overrides: Mapping[str, str] | None = None,
+        database_url: str | None = None,
+    ) -> None:
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database_url = f"sqlite:///{directory}/data/exclave.db"
+        self.database_url = database_url or f"sqlite:///{directory}/data/exclave.db"
         self.log_path = directory / "node.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
@@ -62,6 +71,7 @@ class NodeProcess:
         }
         values = {
             "node.data_dir": json.dumps(str(directory / "data")),
+            "node.database_url": json.dumps(self.database_url),
             "node.port": str(self.port),
             "l1.rpc_urls": json.dumps([world.anvil.url]),
             "l1.chain_id": str(world.anvil.chain_id),
@@ -118,10 +128,12 @@ class NodeProcess:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """`kill -9` of a process that runs."""
         assert self.process is not None
+        code = self.process.poll()
+        assert code is None, f"the node had ended by itself with {code}, there was nothing to kill:\n{self.log_tail()}"
         self.process.kill()
-        self.process.wait(30)
+        assert self.process.wait(30) == -signal.SIGKILL
 
     def terminate(self, seconds: float = 30) -> int:
         """SIGTERM; returns the exit code."""

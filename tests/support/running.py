@@ -42,6 +42,7 @@ def make_config(world: World, directory: Path, **changes: Any) -> Config:
         },
         "signer": {"kind": "environment"},
         "operator": {"kind": "environment"},
+        "accept": {},
         "coordinator": {"batch_delay": 0, "poll_interval": 0.1, "retry_delay": 0.1},
         "fees": {"bump_after": 5},
     }

@@ -91,8 +91,9 @@ class GameTemplate:
     game: bytes
 
 
-def build_game_template() -> GameTemplate:
+def build_game_template(deployer_key: bytes | None = None) -> GameTemplate:
     """Deploys CounterGame in a local session of an engine of its own, as a developer would through JSON-RPC."""
+    deployer: LocalAccount = Account.from_key(deployer_key) if deployer_key else GAME_DEPLOYER
     engine = _engine.Engine(
         persist=lambda blocks: None,
         wake=lambda session_id: False,
@@ -107,10 +108,10 @@ def build_game_template() -> GameTemplate:
         engine.open_session(session_id, chain_id, base.state_root, ZERO_HASH, ZERO_HASH, int(time.time()), None)
         engine.activate(session_id)
         code = contracts.load("CounterGame").bytecode
-        engine.submit(session_id, [signed_call(GAME_DEPLOYER, chain_id, 0, None, code)])
-        game = keccak256(_rlp_pair(raw_address(GAME_DEPLOYER), 0))[12:]
+        engine.submit(session_id, [signed_call(deployer, chain_id, 0, None, code)])
+        game = keccak256(_rlp_pair(raw_address(deployer), 0))[12:]
         bind = call_data("bindGame(address)", game)
-        engine.submit(session_id, [signed_call(GAME_DEPLOYER, chain_id, 1, PREDEPLOY, bind)])
+        engine.submit(session_id, [signed_call(deployer, chain_id, 1, PREDEPLOY, bind)])
         data = engine.export_template(session_id)
         added = engine.add_template(data)
         return GameTemplate(data, added.template_id, added.state_root, added.data_hash, game)
@@ -146,11 +147,16 @@ class World:
             "0x" + (contracts.load("CounterLobby").bytecode + encode(["address"], [zk_relayer])).hex(), ADMIN
         )
         world = cls(anvil, bytes.fromhex(zk_relayer[2:]), bytes.fromhex(lobby[2:]), template, operator, deployed_in)
-        world.send(
-            world.zk_relayer,
+        world.register_template()
+        return world
+
+    def register_template(self) -> None:
+        """Makes the template known to L1."""
+        template = self.template
+        self.send(
+            self.zk_relayer,
             call_data("registerTemplate(bytes32,bytes32,string)", template.state_root, template.data_hash, ""),
         )
-        return world
 
     # -- L1 ---------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`exclave session`: what a node's sessions are doing."""
+"""`exclave session`: what a node's sessions are doing, and a new attempt at a claim that failed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
-from exclave.cli.output import ether, moment, print_json, print_record, print_table, short
+from exclave.cli.config import ConfigPath
+from exclave.cli.output import ether, fail, moment, print_json, print_record, print_table, short
 from exclave.cli.rpc import DEFAULT_URL, Json, RpcClient, RpcUrl, number
+from exclave.config import load_config
+from exclave.store import Store
 
-app = typer.Typer(help="Look at a node's sessions.", no_args_is_help=True)
+app = typer.Typer(help="Look at a node's sessions, and have failed claims tried again.", no_args_is_help=True)
 
 SessionId = Annotated[int, typer.Argument(min=1, help="The session's id.", metavar="ID")]
 
@@ -66,7 +69,8 @@ def show(session_id: SessionId, rpc: RpcUrl = DEFAULT_URL, json: Json = False) -
         [
             ("status", found["status"] + (f" ({found['reason']})" if found["reason"] else "")),
             ("chain id", number(found["chainId"])),
-            ("JSON-RPC", found["url"] or rpc.rstrip("/") + found["path"]),
+            ("problem", found["problem"]),
+            ("JSON-RPC", found["url"]),
             ("game (L1)", found["game"]),
             ("players", ", ".join(found["players"])),
             ("opened", f"{moment(int(found['openedAt'], 16))} in L1 block {number(found['openedBlock'])}"),
@@ -102,3 +106,19 @@ def show(session_id: SessionId, rpc: RpcUrl = DEFAULT_URL, json: Json = False) -
                 for c in claims
             ],
         )
+
+
+@app.command()
+def retry(session_id: SessionId, config: ConfigPath = None) -> None:
+    """Have what failed of a session's claims tried again, once its cause is gone.
+
+    It writes into the database of the configuration; the node may be running.
+    """
+    with Store(load_config(config).database_url) as store:
+        store.check_version()
+        if store.sessions.get(session_id) is None:
+            fail(f"no session {session_id}")
+        ranges = store.jobs.retry(session_id)
+    if not ranges:
+        fail(f"nothing of session {session_id} failed for good: `exclave session show {session_id}` says how it is")
+    typer.echo(f"Session {session_id}: {ranges} range(s) of blocks will be claimed again.")

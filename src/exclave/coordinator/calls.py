@@ -8,10 +8,11 @@ from enum import IntEnum
 from typing import Any
 
 from exclave.l1.client import CallRequest, L1Client
-from exclave.protocol import Anchor, ClaimHeader, Settlement, Terms, keccak256
+from exclave.protocol import Anchor, ClaimHeader, SessionConfig, Settlement, Terms, keccak256
 from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, CLAIMED_CHAIN_ABI, SETTLEMENT_ABI
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.fields import decode_abi, encode_abi
+from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.terms import TERMS_ABI
 
 
@@ -44,6 +45,8 @@ _SIGNATURES = {
     "settleFromCheckpoint": (*_LEAF, CLAIMED_CHAIN_ABI, ANCHOR_ABI),
     "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]", "uint256"),
     "releaseBond": ("uint64", CLAIM_HEADER_ABI),
+    "retryCallback": (SESSION_CONFIG_ABI, "bytes"),
+    "callbackFailed": ("uint64",),
     "sessionStatus": ("uint64",),
     "bondAccount": ("address",),
     "claimRecord": ("uint64",),
@@ -93,6 +96,11 @@ def encode_release_bond(claim_id: int, header: ClaimHeader) -> bytes:
     return encode_call("releaseBond", claim_id, header.as_abi_tuple())
 
 
+def encode_retry_callback(config: SessionConfig, result: bytes) -> bytes:
+    """`retryCallback`: `result` is empty for an aborted session."""
+    return encode_call("retryCallback", config.as_abi_tuple(), result)
+
+
 class ZkRelayerReader:
     """Reads of ZkRelayer's state at L1's newest block. All raise `L1Error`."""
 
@@ -109,6 +117,11 @@ class ZkRelayerReader:
         """The session's state on L1."""
         request = CallRequest(to=self._zk_relayer, data=encode_call("sessionStatus", session_id))
         return await self._l1.call_for(request, lambda answer: L1SessionStatus(*decode_abi(["uint8"], answer)))
+
+    async def callback_failed(self, session_id: int) -> bool:
+        """Whether the session's game has refused its outcome and hasn't taken it since."""
+        (failed,) = await self._read("callbackFailed", ["bool"], session_id)
+        return bool(failed)
 
     async def available_deposit(self, account: bytes) -> int:
         """Wei that the account can lock or withdraw."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from exclave.coordinator.ranges import CAPACITY, RangeTooLarge, cut_range
 from exclave.protocol import Terms
-from exclave.store import Head, JobState, Session, SessionStatus, Store, schema
+from exclave.store import Head, JobState, Session, SessionStatus, Store, StoreError, schema
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,13 @@ def collect_ranges(store: Store, checkpoint_blocks: int) -> int:
         head = store.blocks.head(session_id)
         if session is None or head is None or session.status is not SessionStatus.OPEN or session.genesis_hash is None:
             continue
-        made += _cut_up(store, session, head)
+        try:
+            made += _cut_up(store, session, head)
+        except StoreError:
+            raise
+        except Exception:
+            # INVARIANT I5: one session that can't be cut up doesn't keep the others from their claims.
+            log.exception("a session's blocks can't be read", session=session_id)
     return made
 
 
@@ -42,7 +48,7 @@ def _due(store: Store, checkpoint_blocks: int) -> list[int]:
     query = (
         select(sessions.c.session_id)
         .select_from(sessions.join(heads, heads.c.session_id == sessions.c.session_id))
-        .where(sessions.c.status == SessionStatus.OPEN, due)
+        .where(sessions.c.status == SessionStatus.OPEN, sessions.c.refusal.is_(None), due)
         .order_by(sessions.c.session_id)
     )
     return store.read(lambda tx: list(tx.scalars(query)))

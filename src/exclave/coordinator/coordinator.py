@@ -14,19 +14,21 @@ settled.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, String, Table, cast, literal, select
+from sqlalchemy import Connection, or_, select
 
-from exclave.coordinator.batching import Proposal, fail_job, propose_batches
+from exclave.coordinator.batching import Proposal, fail_job, postpone_job, propose_batches
 from exclave.coordinator.calls import (
     L1SessionStatus,
     ZkRelayerReader,
     encode_claim,
     encode_release_bond,
+    encode_retry_callback,
     encode_settle,
     encode_settle_all,
 )
@@ -36,9 +38,10 @@ from exclave.coordinator.stopper import Stopper
 from exclave.l1.blobs import pack_blobs
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.errors import L1Error, NodeError
-from exclave.l1.intents import Intent, IntentRefused, IntentState
+from exclave.l1.intents import OPEN_STATES, Intent, IntentConflict, IntentRefused, IntentState
 from exclave.l1.transaction_manager import EthTxManager
 from exclave.l1.values import L1Header
+from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.metrics import CLAIMS_SENT, COORDINATOR_ERRORS, COORDINATOR_JOBS, SETTLEMENTS_SENT
 from exclave.protocol import (
     NO_ANCHOR,
@@ -66,14 +69,15 @@ from exclave.store import (
     JobState,
     Leaf,
     NewBatch,
+    RecordConflict,
     Session,
+    SessionStatus,
     StateConflict,
     Store,
     StoreError,
     schema,
 )
 from exclave.store.intents import IntentRepository
-from exclave.store.intents import intents as intents_table
 
 log = structlog.get_logger(__name__)
 
@@ -83,10 +87,16 @@ TRANSACTION_GAS_CAP = 16_777_216
 SETTLE_ALL_GAS = 15_000_000
 """Estimated gas above which a claim's sessions are settled one by one: estimates may be short by some."""
 
+CALLBACK_ATTEMPTS = 10
+"""How often a game is offered an outcome that it refuses. After that its owner must call `retryCallback`."""
+
+_CHANGED_MEANWHILE = (StateConflict, RecordConflict, IntentConflict)
+"""What is to be recorded contradicts what was recorded since it was looked at: the next pass looks anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class _ClaimToSettle:
-    """A claim of this node with all that settling takes."""
+    """A claim of this node with all that settling takes. `sessions` has those that L1 hasn't replaced since."""
 
     claim: Claim
     header: ClaimHeader
@@ -102,6 +112,26 @@ class _ClaimToSettle:
         result = b"" if leaf.result_hash == ZERO_HASH else self.results[leaf.session_id]
         return Settlement(session_config(self.sessions[leaf.session_id]), leaf, result)
 
+    @property
+    def at_once(self) -> bool:
+        """Whether one transaction may settle all: every leaf is known and the end of its session, and none failed yet.
+
+        What failed is settled leaf by leaf, so that what is wrong with one can't keep the others (INVARIANT I5).
+        """
+        whole = all(leaf.result_hash != ZERO_HASH and not leaf.first_number for leaf in self.claims)
+        known = all(leaf.session_id in self.sessions for leaf in self.claims)
+        return len(self.jobs) > 1 and whole and known and not any(job.attempts for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class _SettlementCall:
+    """A call of ZkRelayer that ends jobs; `series` is what the keys of the attempts at it start with."""
+
+    series: str
+    data: bytes
+    jobs: tuple[Job, ...]
+    gas_limit: int | None = None
+
 
 class Coordinator:
     """The passes, and the loop that makes them."""
@@ -112,15 +142,19 @@ class Coordinator:
         store: Store,
         manager: EthTxManager,
         settings: CoordinatorSettings,
+        policy: AcceptancePolicy,
         stopper: Stopper | None,
         operator_key: bytes,
     ) -> None:
-        """`stopper` is None where sessions aren't stopped after their deadline. `operator_key` signs claims."""
+        """`policy` says under which terms bonds are locked; `stopper` is None where sessions aren't stopped after their
+        deadline; `operator_key` signs claims.
+        """
         self._l1 = l1
         self._store = store
         self._intents = IntentRepository(store)
         self._manager = manager
         self._settings = settings
+        self._policy = policy
         self._stopper = stopper
         self._operator_key = operator_key
         self._reader = ZkRelayerReader(l1, settings.zk_relayer)
@@ -154,35 +188,49 @@ class Coordinator:
         await self._claim(head)
         await self._settle(head)
         await self._release_bonds(head)
+        await self._deliver_outcomes()
         for state, count in (await asyncio.to_thread(self._store.jobs.counts)).items():
             COORDINATOR_JOBS.labels(state=state.value).set(count)
 
     # -- claims -----------------------------------------------------------------------------------------------------
 
     async def _claim(self, head: L1Header) -> None:
-        proposals = await asyncio.to_thread(propose_batches, self._store, self._settings, head.timestamp)
+        proposals = await asyncio.to_thread(propose_batches, self._store, self._settings, self._policy, head.timestamp)
         for proposal in proposals:
-            if await self._all_open([member.session.session_id for member in proposal.members]):
-                deposit = await self._missing_deposit(proposal)
-                try:
-                    await asyncio.to_thread(self._record_claim, proposal, deposit)
-                except StateConflict as error:
-                    log.info("not claimed now, the work list has changed meanwhile", reason=str(error))
-                    continue
-                except IntentRefused as error:
-                    for member in proposal.members:
-                        await asyncio.to_thread(fail_job, self._store, member.job, str(error))
-                    continue
-                self._manager.notify()
+            # INVARIANT I5: one claim that can't be made doesn't keep the coordinator from the others.
+            try:
+                await self._make_claim(proposal)
+            except _CHANGED_MEANWHILE as error:
+                log.info("not claimed now, the work list has changed meanwhile", reason=str(error))
+            except IntentRefused as error:
+                for member in proposal.members:
+                    await asyncio.to_thread(fail_job, self._store, member.job, str(error))
+            except (L1Error, StoreError):
+                raise
+            except Exception as error:
+                log.exception("a claim can't be made", sessions=[member.job.session_id for member in proposal.members])
+                reason = f"it can't be claimed: {type(error).__name__}: {error}"
+                for member in proposal.members:
+                    await asyncio.to_thread(postpone_job, self._store, self._settings, member.job, reason)
 
-    async def _all_open(self, session_ids: Sequence[int]) -> bool:
-        """Whether L1's newest state has all of them open; if not, the Relayer will say so after its confirmations."""
+    async def _make_claim(self, proposal: Proposal) -> None:
+        decided = await self._decided([member.session.session_id for member in proposal.members])
+        remaining = await asyncio.to_thread(proposal.without, decided) if decided else proposal
+        if remaining is None:
+            return
+        deposit = await self._missing_deposit(remaining)
+        await asyncio.to_thread(self._record_claim, remaining, deposit)
+        self._manager.notify()
+
+    async def _decided(self, session_ids: Sequence[int]) -> set[int]:
+        """Those that L1's newest state has decided: the Relayer will say so after its confirmations."""
+        decided = set()
         for session_id in session_ids:
             status = await self._reader.session_status(session_id)
             if status is not L1SessionStatus.OPEN:
                 log.info("not claimed, L1 has decided the session", session=session_id, status=status.name.lower())
-                return False
-        return True
+                decided.add(session_id)
+        return decided
 
     async def _missing_deposit(self, proposal: Proposal) -> int:
         """Wei to send with the claim so that its bond can be locked.
@@ -213,29 +261,29 @@ class Coordinator:
         terms, members = proposal.terms, proposal.members
         claims = [member.range.claim for member in members]
         root = merkle_root([claim.leaf() for claim in claims])
-        # A claim that failed is made anew under another key: its jobs count the attempts.
-        key = f"claim:{root.hex()}:{max(member.job.attempts for member in members)}"
         data_hash = keccak256(proposal.data) if terms.data_mode is DataMode.ON_DEMAND else ZERO_HASH
         calldata = proposal.data if terms.data_mode is DataMode.CALLDATA else b""
-        intent = Intent(
-            key=key,
-            to=self._settings.zk_relayer,
-            data=encode_claim(
-                root, len(members), terms, data_hash, calldata, self._sign_claim(root, len(members), terms)
-            ),
-            value=deposit,
-            blobs=pack_blobs(proposal.data) if terms.data_mode is DataMode.BLOB else (),
-        )
-        batch = NewBatch(
-            claims_root=root,
-            terms_hash=terms.hash(),
-            data_mode=int(terms.data_mode),
-            data=proposal.data,
-            intent_key=key,
-            leaves=[Leaf(index, claim.session_id, claim.encode()) for index, claim in enumerate(claims)],
-        )
+        blobs = pack_blobs(proposal.data) if terms.data_mode is DataMode.BLOB else ()
+        signature = self._sign_claim(root, len(members), terms)
 
         def work(tx: Connection) -> int:
+            # A claim that failed is made anew under another key: the jobs that it was for are here, so it is over.
+            key = f"claim:{root.hex()}:{self._store.batches.count_of_root(root, connection=tx)}"
+            intent = Intent(
+                key=key,
+                to=self._settings.zk_relayer,
+                data=encode_claim(root, len(members), terms, data_hash, calldata, signature),
+                value=deposit,
+                blobs=blobs,
+            )
+            batch = NewBatch(
+                claims_root=root,
+                terms_hash=terms.hash(),
+                data_mode=int(terms.data_mode),
+                data=proposal.data,
+                intent_key=key,
+                leaves=[Leaf(index, claim.session_id, claim.encode()) for index, claim in enumerate(claims)],
+            )
             batch_id = self._store.batches.create(batch, connection=tx)
             for index, member in enumerate(members):
                 self._store.jobs.move(
@@ -278,6 +326,8 @@ class Coordinator:
         for claim_id in await asyncio.to_thread(self._settleable, head.timestamp):
             try:
                 await self._settle_claim(claim_id)
+            except (*_CHANGED_MEANWHILE, IntentRefused) as error:
+                log.warning("a claim isn't settled now", claim=claim_id, reason=str(error))
             except (L1Error, StoreError):
                 raise
             except Exception:
@@ -293,12 +343,8 @@ class Coordinator:
         ]
         if not open_jobs:
             return  # L1 decided all of them, the Relayer will say so
-        intents = await self._settle_intents(todo, open_jobs)
-        try:
-            await asyncio.to_thread(self._record_settlement, intents)
-        except StateConflict as error:
-            log.info("not settled now, the work list has changed meanwhile", reason=str(error))
-            return
+        settlements = await self._settlements(todo, open_jobs)
+        await asyncio.to_thread(self._record_settlements, settlements)
         self._manager.notify()
 
     def _settleable(self, l1_time: int) -> list[int]:
@@ -334,14 +380,15 @@ class Coordinator:
             jobs: list[Job] = []
             for leaf in decoded:
                 session = self._store.sessions.get(leaf.session_id, connection=tx)
-                assert session is not None, "claims refer to sessions"
-                sessions[leaf.session_id] = session
+                if session is None or (session.config_hash, session.seed) != (leaf.config_hash, leaf.seed):
+                    continue  # INVARIANT I5: L1 replaced it since; the other leaves can be settled
                 if leaf.result_hash != ZERO_HASH:
                     head = self._store.blocks.head(leaf.session_id, connection=tx)
                     if head is None or head.result is None or keccak256(head.result) != leaf.result_hash:
                         log.error("a claimed session's chain was replaced", claim=claim_id, session=leaf.session_id)
-                        return None
+                        continue
                     results[leaf.session_id] = head.result
+                sessions[leaf.session_id] = session
                 before = None
                 for job in self._store.jobs.of_session(leaf.session_id, connection=tx):
                     mine = job.first_number == leaf.first_number and job.claim_id == claim_id
@@ -351,30 +398,24 @@ class Coordinator:
                     before = job
             if not jobs:
                 return None
-            terms = Terms.decode(sessions[decoded[0].session_id].terms)
-            header = claim_header(claim, terms)
+            header = ClaimHeader.decode(claim.header)
             return _ClaimToSettle(claim, header, tuple(leaves), tuple(decoded), sessions, results, tuple(jobs))
 
         return self._store.read(work)
 
-    async def _settle_intents(self, todo: _ClaimToSettle, open_jobs: Sequence[Job]) -> list[tuple[Intent, list[Job]]]:
+    async def _settlements(self, todo: _ClaimToSettle, open_jobs: Sequence[Job]) -> list[_SettlementCall]:
         """One transaction for the whole claim where it fits and has no checkpoints, else one for each session."""
         claim_id = todo.claim.claim_id
-        attempt = max(job.attempts for job in open_jobs)
-        if len(open_jobs) > 1 and all(leaf.result_hash != ZERO_HASH and not leaf.first_number for leaf in todo.claims):
+        if todo.at_once and len(open_jobs) > 1:
             items = [todo.settlement(index) for index in range(len(todo.claims))]
             gas = await self._gas_for(encode_settle_all(claim_id, todo.header, items, len(open_jobs)))
             if gas is not None:
                 # INVARIANT I5: games that burn more by then keep some from this transaction, and undo none of it.
-                intent = Intent(
-                    key=f"{_settle_key(todo.claim)}:all:{attempt}",
-                    to=self._settings.zk_relayer,
-                    data=encode_settle_all(claim_id, todo.header, items, 1),
-                    gas_limit=min(gas * 6 // 5, TRANSACTION_GAS_CAP),
-                )
-                return [(intent, list(open_jobs))]
+                data = encode_settle_all(claim_id, todo.header, items, 1)
+                gas_limit = min(gas * 6 // 5, TRANSACTION_GAS_CAP)
+                return [_SettlementCall(f"{_settle_key(todo.claim)}:all", data, tuple(open_jobs), gas_limit)]
         leaves = [claim.leaf() for claim in todo.claims]
-        intents = []
+        settlements = []
         for job in open_jobs:
             assert job.leaf_index is not None, "claimed jobs have a leaf"
             data = encode_settle(
@@ -385,9 +426,8 @@ class Coordinator:
                 merkle_proof(leaves, job.leaf_index),
                 await asyncio.to_thread(self._anchor, todo.claims[job.leaf_index]),
             )
-            key = f"{_settle_key(todo.claim)}:{job.leaf_index}:{job.attempts}"
-            intents.append((Intent(key=key, to=self._settings.zk_relayer, data=data), [job]))
-        return intents
+            settlements.append(_SettlementCall(f"{_settle_key(todo.claim)}:{job.leaf_index}", data, (job,)))
+        return settlements
 
     def _anchor(self, leaf: SessionClaim) -> Anchor:
         """Where a leaf's range starts."""
@@ -409,12 +449,13 @@ class Coordinator:
             return None
         return gas if gas <= SETTLE_ALL_GAS else None
 
-    def _record_settlement(self, intents: Sequence[tuple[Intent, list[Job]]]) -> None:
+    def _record_settlements(self, settlements: Sequence[_SettlementCall]) -> None:
         """The intents and their jobs' new state: all or nothing (INVARIANT I7)."""
 
         def work(tx: Connection) -> None:
-            for intent, jobs in intents:
-                for job in jobs:
+            for settlement in settlements:
+                intent = self._next_attempt(settlement.series, settlement.data, tx, settlement.gas_limit)
+                for job in settlement.jobs:
                     self._store.jobs.move(
                         job.session_id,
                         job.first_number,
@@ -427,9 +468,22 @@ class Coordinator:
                 self._manager.record(intent, connection=tx)
 
         self._store.run(work)
-        SETTLEMENTS_SENT.inc(len(intents))
-        for intent, jobs in intents:
-            log.info("settlement recorded", intent=intent.key, sessions=[job.session_id for job in jobs])
+        SETTLEMENTS_SENT.inc(len(settlements))
+        for settlement in settlements:
+            sessions = [job.session_id for job in settlement.jobs]
+            log.info("settlement recorded", intent=settlement.series, sessions=sessions)
+
+    def _next_attempt(self, series: str, data: bytes, tx: Connection, gas_limit: int | None = None) -> Intent:
+        """A call of ZkRelayer under the next key of its series; under the last one while that may still take effect.
+
+        The keys of a series are counted, not taken from the jobs' attempts, which begin anew after a reorg.
+        """
+        earlier = self._intents.series(series, connection=tx)
+        intent = Intent(key=f"{series}:{len(earlier)}", to=self._settings.zk_relayer, data=data, gas_limit=gas_limit)
+        if not earlier or earlier[-1].state not in OPEN_STATES or earlier[-1].sender != self._manager.address:
+            return intent
+        same = earlier[-1].effect_hash == intent.effect_hash()
+        return dataclasses.replace(intent, key=earlier[-1].key) if same else intent
 
     # -- what failed ------------------------------------------------------------------------------------------------
 
@@ -491,61 +545,93 @@ class Coordinator:
             record = await self._reader.claim_record(claim.claim_id)
             if record.released or record.held:
                 continue
-            await asyncio.to_thread(self._record_release, claim)
+            data = encode_release_bond(claim.claim_id, ClaimHeader.decode(claim.header))
+            await asyncio.to_thread(self._record_call, _release_key(claim), data)
             self._manager.notify()
+            log.info("bond asked back", claim=claim.claim_id, wei=claim.bond)
 
     def _releasable(self, l1_time: int) -> list[Claim]:
-        """This node's claims that are settled, whose window is over, and whose bond wasn't asked back yet."""
-        claims, intents = schema.claims, intents_table
-        asked = select(intents.c.key).where(intents.c.key == _release_key_of(claims)).exists()
+        """This node's claims whose window is over, that have nothing left to settle, and whose bond is to be asked back
+        now. A leaf that can't settle (killed, or of a session that L1 replaced) doesn't keep the others' bonds.
+        """
+        claims, jobs = schema.claims, schema.jobs
+        unsettled = jobs.c.state.in_([JobState.CLAIMED, JobState.SETTLEABLE]) & (jobs.c.claim_id == claims.c.claim_id)
         query = (
             select(claims.c.claim_id)
             .where(
-                claims.c.status == ClaimStatus.SETTLED,
+                claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.SETTLED]),
+                ~select(jobs.c.session_id).where(unsettled).exists(),
                 claims.c.claimant == self._manager.address,
+                claims.c.released_block.is_(None),
                 claims.c.settleable_at <= l1_time,
-                ~asked,
             )
             .order_by(claims.c.claim_id)
-            .limit(100)
         )
 
         def work(tx: Connection) -> list[Claim]:
             found = [self._store.claims.get(claim_id, connection=tx) for claim_id in tx.scalars(query).all()]
-            return [claim for claim in found if claim is not None]
+            return [claim for claim in found if claim is not None and self._may_try(_release_key(claim), tx)]
 
         return self._store.read(work)
 
-    def _record_release(self, claim: Claim) -> None:
-        def work(tx: Connection) -> None:
-            leaves = self._store.claims.leaves(claim.claim_id, connection=tx)
-            session = self._store.sessions.get(leaves[0].session_id, connection=tx)
-            assert session is not None, "claims refer to sessions"
-            header = claim_header(claim, Terms.decode(session.terms))
-            intent = Intent(
-                key=f"release:{claim.claim_id}:{claim.claimed_at}",
-                to=self._settings.zk_relayer,
-                data=encode_release_bond(claim.claim_id, header),
+    # -- outcomes that games refused --------------------------------------------------------------------------------
+
+    async def _deliver_outcomes(self) -> None:
+        """Offer games the outcomes that they refused: stakes are stuck in a game until it takes its outcome."""
+        for session in await asyncio.to_thread(self._undelivered):
+            if not await self._reader.callback_failed(session.session_id):
+                log.info("the game has its outcome now", session=session.session_id)
+                await asyncio.to_thread(self._store.sessions.set_callback_failed, session.session_id, None)
+                continue
+            data = encode_retry_callback(session_config(session), session.result or b"")
+            await asyncio.to_thread(self._record_call, _callback_key(session), data)
+            self._manager.notify()
+            log.info("outcome offered to the game again", session=session.session_id)
+
+    def _undelivered(self) -> list[Session]:
+        """Sessions whose game refused the outcome, and is to be offered it now."""
+        sessions = schema.sessions
+        query = (
+            select(sessions.c.session_id)
+            .where(
+                sessions.c.callback_failed_block.is_not(None),
+                sessions.c.refusal.is_(None),
+                # The result that players agreed on may be one that this node doesn't have.
+                or_(
+                    sessions.c.status == SessionStatus.ABORTED,
+                    (sessions.c.status == SessionStatus.SETTLED) & sessions.c.result.is_not(None),
+                ),
             )
-            self._manager.record(intent, connection=tx)
+            .order_by(sessions.c.session_id)
+        )
+
+        def work(tx: Connection) -> list[Session]:
+            found = [self._store.sessions.get(session_id, connection=tx) for session_id in tx.scalars(query).all()]
+            return [
+                session
+                for session in found
+                if session is not None and self._may_try(_callback_key(session), tx, CALLBACK_ATTEMPTS)
+            ]
+
+        return self._store.read(work)
+
+    # -- calls that anybody might make ------------------------------------------------------------------------------
+
+    def _may_try(self, series: str, tx: Connection, most: int | None = None) -> bool:
+        """Whether the next attempt at a call is due: none is under way, and the last one failed long enough ago."""
+        earlier = self._intents.series(series, connection=tx)
+        if not earlier:
+            return True
+        last = earlier[-1]
+        if last.state in OPEN_STATES or (most is not None and len(earlier) >= most):
+            return False
+        return self._store.now() >= last.updated_at + self._settings.pause(len(earlier) - 1)
+
+    def _record_call(self, series: str, data: bytes) -> None:
+        def work(tx: Connection) -> None:
+            self._manager.record(self._next_attempt(series, data, tx), connection=tx)
 
         self._store.run(work)
-        log.info("bond asked back", claim=claim.claim_id, wei=claim.bond)
-
-
-def claim_header(claim: Claim, terms: Terms) -> ClaimHeader:
-    """The header of a claim under `terms`, which L1 keeps as a hash."""
-    assert terms.hash() == claim.terms_hash, "a claim's sessions have its terms"
-    return ClaimHeader(
-        root=claim.claims_root,
-        terms_hash=claim.terms_hash,
-        dispute_game=terms.dispute_game,
-        claim_bond=terms.claim_bond,
-        challenge_window=terms.challenge_window,
-        callback_gas=terms.callback_gas,
-        count=claim.count,
-        claimed_at=claim.claimed_at,
-    )
 
 
 def session_config(session: Session) -> SessionConfig:
@@ -568,6 +654,11 @@ def _settle_key(claim: Claim) -> str:
     return f"settle:{claim.claim_id}:{claim.claimed_at}:{claim.claims_root.hex()[:16]}"
 
 
-def _release_key_of(claims: Table) -> ColumnElement[str]:
-    """The key of the intent that asks a claim's bond back, in SQL."""
-    return literal("release:") + cast(claims.c.claim_id, String) + ":" + cast(claims.c.claimed_at, String)
+def _release_key(claim: Claim) -> str:
+    """What the keys of the attempts to get a claim's bond back start with."""
+    return f"release:{claim.claim_id}:{claim.claimed_at}"
+
+
+def _callback_key(session: Session) -> str:
+    """What the keys of the attempts to give a game its outcome start with."""
+    return f"callback:{session.session_id}:{session.callback_failed_block}"

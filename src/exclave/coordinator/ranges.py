@@ -15,6 +15,7 @@ from exclave.protocol import (
     encode_batch_data,
     keccak256,
 )
+from exclave.protocol.batch_data import MAX_DECOMPRESSED_BYTES
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.fields import encode_rlp
 from exclave.store import Session, Store, StoredBlock
@@ -27,6 +28,9 @@ BLOB_CAPACITY = 6 * 4096 * 31 - 4
 
 ON_DEMAND_CAPACITY = 32 * 1024 * 1024
 """Bytes of data of a claim that posts only its hash: what a reader must be able to decompress is bounded."""
+
+MAX_PLAIN_BYTES = MAX_DECOMPRESSED_BYTES - 1024 * 1024
+"""Bytes of a claim's data before it is compressed: readers refuse more than 64 MiB, and the lists' heads need some."""
 
 CAPACITY = {
     DataMode.BLOB: BLOB_CAPACITY,
@@ -41,11 +45,14 @@ class RangeTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRange:
-    """Blocks of one session as a claim has them. `data_bytes` is the compressed size of their data alone."""
+    """Blocks of one session as a claim has them. `data_bytes` is the compressed size of their data alone, `plain_bytes`
+    the size before it is compressed.
+    """
 
     claim: SessionClaim
     data: SessionData
     data_bytes: int
+    plain_bytes: int
     result: bytes | None
 
 
@@ -55,9 +62,11 @@ def build_range(store: Store, session: Session, first: int, last: int) -> Claime
     hashes = [session.genesis_hash] if first == 0 else store.blocks.hashes(session.session_id, first, first)
     blocks: list[BlockData] = []
     tail: StoredBlock | None = None
+    plain = 0
     for tail in store.blocks.load(session.session_id, first + 1, last):
         hashes.append(tail.hash)
         blocks.append(BlockData(tail.timestamp, tuple(tail.transactions)))
+        plain += len(_encode_block(tail))
     assert tail is not None and tail.number == last, "the store has all blocks up to its head"
     data = SessionData(session.session_id, first, tuple(blocks))
     claim = SessionClaim(
@@ -73,30 +82,40 @@ def build_range(store: Store, session: Session, first: int, last: int) -> Claime
         inbox_count=tail.inbox_count,
         inbox_hash=tail.inbox_hash,
     )
-    return ClaimedRange(claim, data, len(encode_batch_data([data])), tail.result)
+    return ClaimedRange(claim, data, len(encode_batch_data([data])), plain, tail.result)
 
 
 def cut_range(store: Store, session: Session, first: int, last: int, capacity: int) -> int:
-    """The last block, at most `last`, up to which the data of the blocks after `first` fits into `capacity` bytes.
+    """The last block, at most `last`, up to which the data of the blocks after `first` fits into `capacity` bytes,
+    and into `MAX_PLAIN_BYTES` when it is decompressed.
 
     Raises `RangeTooLarge` if not even one block does.
     """
     number = first
-    for number, size in _sizes(store, session, first, last):
-        if size > capacity:
+    for number, size, plain in _sizes(store, session, first, last):
+        if size > capacity or plain > MAX_PLAIN_BYTES:
             if number == first + 1:
                 raise RangeTooLarge(
-                    f"block {number} of session {session.session_id} has {size} bytes of data, a claim takes {capacity}"
+                    f"block {number} of session {session.session_id} has {size} bytes of data ({plain} when it is "
+                    f"decompressed), a claim takes {capacity} ({MAX_PLAIN_BYTES})"
                 )
             return number - 1
     return number
 
 
-def _sizes(store: Store, session: Session, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Block numbers and the compressed size (an upper bound) of the data up to each."""
+def _sizes(store: Store, session: Session, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """Block numbers, and the compressed size (an upper bound) and the plain one of the data up to each."""
     compressor = zlib.compressobj(9)
     size = 64  # the lists around the blocks, the stream's header and end
+    plain = 0
     for block in store.blocks.load(session.session_id, first + 1, last):
-        size += len(compressor.compress(encode_rlp([block.timestamp, list(block.transactions)])))
+        encoded = _encode_block(block)
+        plain += len(encoded)
+        size += len(compressor.compress(encoded))
         size += len(compressor.flush(zlib.Z_SYNC_FLUSH))
-        yield block.number, size
+        yield block.number, size, plain
+
+
+def _encode_block(block: StoredBlock) -> bytes:
+    """A block as a claim's data has it."""
+    return encode_rlp([block.timestamp, list(block.transactions)])

@@ -22,13 +22,16 @@ STOP_GAS = 16_000_000
 
 
 class Stopper:
-    """Sends `stop()` of the session predeploy as an ordinary transaction of the operator."""
+    """Sends `stop()` of the session predeploy as an ordinary transaction.
+
+    Anybody may call it, for nothing, and each session gets it from an account of its own, which follows from the
+    operator's key: a template can't know that account, and so neither have used its nonces nor given it code.
+    """
 
     def __init__(self, store: Store, host: SessionHost, operator_key: bytes, settings: CoordinatorSettings) -> None:
         self._store = store
         self._host = host
-        self._key = operator_key
-        self._address = address_of(operator_key)
+        self._secret = keccak256(b"exclave stop" + operator_key)
         self._settings = settings
         self._attempts: dict[int, tuple[int, int]] = {}
 
@@ -59,6 +62,7 @@ class Stopper:
                 sessions.c.status == SessionStatus.OPEN,
                 sessions.c.deadline <= now,
                 sessions.c.genesis_hash.is_not(None),
+                sessions.c.refusal.is_(None),
                 heads.c.result.is_(None),
             )
             .order_by(sessions.c.session_id)
@@ -70,16 +74,17 @@ class Stopper:
         try:
             if not self._host.wake(session_id):
                 return False
+            key = self._key(session.chain_id)
             transaction = Transaction(
                 chain_id=session.chain_id,
-                nonce=self._next_nonce(session_id),
+                nonce=self._next_nonce(session_id, address_of(key)),
                 fees=Fees(0, 0),
                 gas_limit=STOP_GAS,
                 to=PREDEPLOY,
                 value=0,
                 data=STOP_SELECTOR,
             )
-            raw = transaction.with_signature(sign_digest(transaction.signing_hash(), self._key))
+            raw = transaction.with_signature(sign_digest(transaction.signing_hash(), key))
             self._host.engine.submit(session_id, [raw])
         except (SessionNotServed, LeaseHeld, _engine.EngineError) as error:
             log.warning("session can't be stopped now", session=session_id, reason=str(error))
@@ -97,11 +102,11 @@ class Stopper:
             log.warning("stop() failed in the session: its game gives no outcome", session=session_id)
         return ended
 
-    def _next_nonce(self, session_id: int) -> int:
-        """Of the operator in a session, where it sends nothing but this."""
+    def _key(self, chain_id: int) -> bytes:
+        return keccak256(self._secret + chain_id.to_bytes(8, "big"))
+
+    def _next_nonce(self, session_id: int, sender: bytes) -> int:
+        """Of an account that sends nothing but this."""
         table = schema.transactions
-        query = select(func.max(table.c.nonce)).where(
-            table.c.session_id == session_id, table.c.sender == self._address, table.c.type != 0x7E
-        )
-        highest = self._store.read(lambda tx: tx.scalar(query))
-        return 0 if highest is None else highest + 1
+        sent = (table.c.session_id == session_id) & (table.c.sender == sender) & (table.c.type != 0x7E)
+        return self._store.read(lambda tx: int(tx.scalar(select(func.count()).where(sent)) or 0))

@@ -30,6 +30,8 @@ CLAIMS_SENT = Counter("exclave_claims", "Claims recorded for sending to L1")
 SETTLEMENTS_SENT = Counter("exclave_settlements", "Settlements recorded for sending to L1")
 SESSIONS_STOPPED = Counter("exclave_sessions_stopped", "Sessions stopped after their deadline")
 
+SIGNER_BALANCE = Gauge("exclave_signer_balance_ether", "What the signer of L1 transactions has")
+
 TASK_RESTARTS = Counter("exclave_task_restarts", "Background tasks that failed and were restarted", ["task"])
 
 

@@ -1,7 +1,9 @@
 """The node: its parts, in the order in which they start and stop.
 
-Start: data directory -> store -> leases -> keys -> L1 -> engine -> JSON-RPC -> tasks (leases, transactions, Relayer,
-coordinator). Stop, on SIGINT or SIGTERM: tasks, then the engine (which finishes what it accepted), then the leases.
+Start: data directory -> store -> leases -> keys -> L1 -> engine -> tasks that keep what was taken (leases,
+transactions) -> the Relayer catches up with L1 -> JSON-RPC -> the other tasks (Relayer, coordinator). Nothing is served
+before the store agrees with L1: a session that L1 replaced or decided while the node was down must not be played on.
+Stop, on SIGINT or SIGTERM, also while starting: tasks, then the engine (which finishes what it accepted), then leases.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from exclave.l1.fees import FeeSettings
 from exclave.l1.intents import KeyInUse
 from exclave.l1.signers import Signer
 from exclave.l1.transaction_manager import EthTxManager, ManagerSettings
+from exclave.node.acceptance import AcceptancePolicy
+from exclave.node.balance import BalanceWatch
 from exclave.node.instance import InstanceLock
 from exclave.node.keys import load_key, make_signer
 from exclave.node.metrics import serve_metrics
@@ -48,6 +52,9 @@ from exclave.store.intents import IntentRepository
 
 log = structlog.get_logger(__name__)
 
+NODE_RESOURCE = "node"
+"""The name of the lease whose holder may use the database."""
+
 
 async def run_node(config: Config) -> int:
     """Run a node until SIGINT or SIGTERM; returns the process's exit code: 0 after a clean stop, 1 when it can't go on.
@@ -58,13 +65,21 @@ async def run_node(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    waiting = asyncio.create_task(stop.wait())
     try:
-        async with Node(config).running() as node:
-            waiting = asyncio.create_task(stop.wait())
-            failing = asyncio.create_task(node.supervisor.failure())
+        async with contextlib.AsyncExitStack() as stack:
+            # It may wait for L1 for long, and must be stoppable meanwhile.
+            starting = asyncio.create_task(stack.enter_async_context(Node(config).running()))
+            await asyncio.wait([waiting, starting], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                log.info("stopping before the start was complete")
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await starting
+                return 0
+            failing = asyncio.create_task(starting.result().supervisor.failure())
             await asyncio.wait([waiting, failing], return_when=asyncio.FIRST_COMPLETED)
-            for task in (waiting, failing):
-                task.cancel()
+            failing.cancel()
             if not stop.is_set():
                 log.error("the node stops because it can't go on", reason=str(failing.result()))
                 return 1
@@ -74,6 +89,7 @@ async def run_node(config: Config) -> int:
         log.error("the node can't start", reason=str(error))
         return 1
     finally:
+        waiting.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         log.info("stopped")
@@ -95,8 +111,9 @@ class Node:
         self.l1: L1Client
         self.manager: EthTxManager
         self.relayer: Relayer
+        self.balance: BalanceWatch
         self.supervisor: Supervisor
-        self._operator_lease: Lease
+        self._node_lease: Lease
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Node]:
@@ -109,17 +126,21 @@ class Node:
             operator_key = await load_key(self.config.operator, "operator", self.config.l1.chain_id)
             signer = await make_signer(self.config.signer, self.config.l1.chain_id)
             self.operator = address_of(operator_key)
-            await self._take_operator(owner, stack)
+            await self._take_database(owner, stack)
             await self._connect_to_l1(stack)
             await self._start_manager(signer, owner, stack)
-            self.host = SessionHost(self.store, owner, self.config.node.lease_seconds, self.operator)
+            policy = AcceptancePolicy.of(self.config.accept, self.operator)
+            self.host = SessionHost(self.store, owner, self.config.node.lease_seconds, policy)
             self._start_engine(operator_key, stack)
             self._compose(operator_key)
             self._compose_rpc()
-            self.port = await asyncio.to_thread(self.engine.serve, self.config.node.host, self.config.node.port)
             self._start_metrics(stack)
             self.supervisor = Supervisor((FatalError, KeyInUse))
             stack.push_async_callback(self.supervisor.stop)
+            self.supervisor.start("leases", self._renew_leases)
+            self.supervisor.start("transactions", self.manager.run)
+            await self._catch_up()
+            self.port = await asyncio.to_thread(self.engine.serve, self.config.node.host, self.config.node.port)
             self._start_tasks()
             log.info(
                 "node started",
@@ -146,22 +167,23 @@ class Node:
             log.info("database migrated", before=before, after=after)
         return owner
 
-    async def _take_operator(self, owner: str, stack: contextlib.AsyncExitStack) -> None:
-        """Two nodes that sign preconfirmations with one key would contradict each other: only one may run."""
-        resource = f"operator:0x{self.operator.hex()}"
+    async def _take_database(self, owner: str, stack: contextlib.AsyncExitStack) -> None:
+        """One node for a database at a time: two would follow L1 with one cursor, and signing with one operator key,
+        contradict each other.
+        """
         try:
-            self._operator_lease = await asyncio.to_thread(
-                self.store.leases.acquire, resource, owner, self.config.node.lease_seconds
+            self._node_lease = await asyncio.to_thread(
+                self.store.leases.acquire, NODE_RESOURCE, owner, self.config.node.lease_seconds
             )
         except LeaseHeld as error:
             raise FatalError(
-                f"another node ({error.owner}) signs with the operator key 0x{self.operator.hex()} and this database: "
-                f"stop it, or use another key. If it died, its lease is over in {error.expires_in:.0f} s"
+                f"another node ({error.owner}) uses {self.store.where}: stop it, or give this one a database of its "
+                f"own. If it died, its lease is over in {error.expires_in:.0f} s"
             ) from error
-        stack.push_async_callback(asyncio.to_thread, self._release_operator)
+        stack.push_async_callback(asyncio.to_thread, self._release_database)
 
-    def _release_operator(self) -> None:
-        self.store.leases.release([self._operator_lease])
+    def _release_database(self) -> None:
+        self.store.leases.release([self._node_lease])
 
     async def _connect_to_l1(self, stack: contextlib.AsyncExitStack) -> None:
         """Check that L1 is the right chain and has the contract. Raises `FatalError`, `L1Error`."""
@@ -230,7 +252,9 @@ class Node:
         )
         if coordinator.enabled:
             stopper = Stopper(self.store, self.host, operator_key, settings) if coordinator.stop_expired else None
-            self.coordinator = Coordinator(self.l1, self.store, self.manager, settings, stopper, operator_key)
+            self.coordinator = Coordinator(
+                self.l1, self.store, self.manager, settings, self.host.policy, stopper, operator_key
+            )
         self.relayer = Relayer(
             self.l1,
             self.store,
@@ -246,6 +270,8 @@ class Node:
             self.config.node.data_dir / "archive",
             self.coordinator.notify if self.coordinator else lambda: None,
         )
+        low_balance = int(self.config.fees.low_balance_ether * 10**18)
+        self.balance = BalanceWatch(self.l1, self.manager.address, low_balance)
 
     def _compose_rpc(self) -> None:
         local = self.config.node.local_sessions
@@ -260,14 +286,18 @@ class Node:
         )
         workshop = Workshop(self.store, self.host, self.config.l1.chain_id, self.zk_relayer) if local else None
         for methods in (
-            NodeMethods(identity, self.store, self.l1, self.relayer, self.manager, self.host),
-            SessionMethods(self.store, self.host, None),
+            NodeMethods(identity, self.store, self.l1, self.relayer, self.manager, self.host, self.balance),
+            SessionMethods(self.store, self.host, self._public_url),
             BatchMethods(self.store),
             ClaimMethods(self.store),
             TransactionMethods(self.store),
-            TemplateMethods(self.store, workshop, None),
+            TemplateMethods(self.store, workshop, self._public_url),
         ):
             methods.register(self.registry)
+
+    def _public_url(self) -> str:
+        """Under which URL players reach the node."""
+        return self.config.node.public_url or f"http://{self.config.node.host}:{self.port}"
 
     def _answer(self, method: str, params_json: str) -> str:
         """What the engine's JSON-RPC server asks for the methods that Python serves."""
@@ -281,10 +311,29 @@ class Node:
         if self.config.node.metrics_port:
             stack.callback(serve_metrics(self.config.node.metrics_host, self.config.node.metrics_port))
 
+    async def _catch_up(self) -> None:
+        """L1 is the truth: what it did while the node was down is known before anything is served.
+
+        Raises `FatalError` when that can't be, or when a task that keeps leases failed meanwhile.
+        """
+        catching_up = asyncio.create_task(self.relayer.catch_up())
+        failing = asyncio.create_task(self.supervisor.failure())
+        try:
+            await asyncio.wait([catching_up, failing], return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise failing.result()
+            await catching_up
+        finally:
+            for task in (catching_up, failing):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await catching_up
+
     def _start_tasks(self) -> None:
-        self.supervisor.start("leases", self._renew_leases)
-        self.supervisor.start("transactions", self.manager.run)
+        self.supervisor.start("balance", self.balance.run)
         self.supervisor.start("relayer", self.relayer.run)
+        if self.config.node.idle_seconds:
+            self.supervisor.start("idle sessions", self._drop_idle)
         if self.coordinator is not None:
             self.supervisor.start("coordinator", self.coordinator.run)
 
@@ -294,14 +343,20 @@ class Node:
             await asyncio.sleep(self.config.node.lease_seconds / 3)
             try:
                 renewed = await asyncio.to_thread(
-                    self.store.leases.renew, [self._operator_lease], self.config.node.lease_seconds
+                    self.store.leases.renew, [self._node_lease], self.config.node.lease_seconds
                 )
             except LeaseLost as error:
                 raise FatalError(
-                    "another node took over this one's operator key while this one was stalled: it must not sign on"
+                    "another node took over this one's database while this one was stalled: it must not sign on"
                 ) from error
-            self._operator_lease = renewed[0]
+            self._node_lease = renewed[0]
             await asyncio.to_thread(self.host.renew)
+
+    async def _drop_idle(self) -> None:
+        seconds = self.config.node.idle_seconds
+        while True:
+            await asyncio.sleep(min(max(seconds / 10, 0.1), 60.0))
+            await asyncio.to_thread(self.host.drop_idle, seconds)
 
 
 def _wei(gwei: Decimal) -> int:

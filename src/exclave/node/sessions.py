@@ -6,16 +6,19 @@ rest.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from exclave import _engine
+from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.metrics import ACKNOWLEDGED_BLOCKS, SESSIONS_IN_MEMORY, SESSIONS_LOST
-from exclave.protocol import Terms, init_message
+from exclave.protocol import init_message
 from exclave.store import Lease, LeaseHeld, LeaseLost, Refusal, Session, SessionStatus, Store, StoredBlock
 from exclave.store import SessionsRefused as StoreRefused
 from exclave.store.leases import session_resource
@@ -30,18 +33,28 @@ class SessionNotServed(Exception):
     """The session can't be opened here; the text says why."""
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Who brings a session into memory or takes it out: one thread at a time. `users` hold it or wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+
+
 class SessionHost:
     """Owns the leases of the sessions in memory, and rebuilds sessions from the store."""
 
-    def __init__(self, store: Store, owner: str, lease_seconds: float, operator: bytes) -> None:
-        """`owner` is of this process only; `operator` is the address that signs preconfirmations."""
+    def __init__(self, store: Store, owner: str, lease_seconds: float, policy: AcceptancePolicy) -> None:
+        """`owner` is of this process only; `policy` says which sessions are served."""
+        self.policy = policy
         self._store = store
         self._owner = owner
         self._lease_seconds = lease_seconds
-        self._operator = operator
         self._leases: dict[int, Lease] = {}
+        self._used: dict[int, float] = {}
+        """When (monotonic) a session came into memory or made its last block durable."""
         self._guard = threading.Lock()
-        self._waking: dict[int, threading.Lock] = {}
+        self._turns: dict[int, _Turn] = {}
         self._engine: _engine.Engine | None = None
         self._templates: set[bytes] = set()
 
@@ -79,6 +92,9 @@ class SessionHost:
                 SESSIONS_LOST.labels(reason=refusal.name.lower()).inc()
                 self._forget(session_id, release=refusal is not Refusal.LEASE_LOST)
             raise _engine.SessionsRefused(refused.session_ids) from refused
+        now = time.monotonic()
+        with self._guard:
+            self._used.update((session_id, now) for session_id in tokens if session_id in self._leases)
         ACKNOWLEDGED_BLOCKS.inc(len(blocks))
 
     def wake(self, session_id: int) -> bool:
@@ -86,14 +102,8 @@ class SessionHost:
 
         Raises `SessionNotServed` when it exists and can't be served here, `LeaseHeld` when another process has it.
         """
-        with self._guard:
-            waking = self._waking.setdefault(session_id, threading.Lock())
-        try:
-            with waking:
-                return self._wake(session_id)
-        finally:
-            with self._guard:
-                self._waking.pop(session_id, None)
+        with self._alone(session_id):
+            return self._wake(session_id)
 
     # -- for the rest of the node -----------------------------------------------------------------------------------
 
@@ -101,9 +111,8 @@ class SessionHost:
         """Why this node doesn't serve a session of L1; None when it does."""
         if session.status is SessionStatus.LOCAL:
             return None
-        operator = Terms.decode(session.terms).operator
-        if operator != self._operator:
-            return f"its operator is 0x{operator.hex()}, this node signs as 0x{self._operator.hex()}"
+        if refusal := self.policy.refusal(session):
+            return refusal
         if not self._has_template(session.template_id):
             return (
                 f"its template 0x{session.template_id.hex()} isn't in this node: "
@@ -112,9 +121,29 @@ class SessionHost:
         return None
 
     def retire(self, session_id: int) -> None:
-        """Take a session out of memory, and give its lease back. Its blocks stay in the store."""
-        self._forget(session_id, release=True)
-        self.engine.drop_session(session_id)
+        """Take a session out of memory, and give its lease back. Its blocks stay in the store.
+
+        The block that is being built is finished and kept; what waits is refused.
+        """
+        with self._alone(session_id):
+            self._take_out(session_id)
+
+    def drop_idle(self, seconds: float) -> int:
+        """Retire the sessions that made no block for so long; returns how many. The next touch brings them back."""
+        since = time.monotonic() - seconds
+        with self._guard:
+            idle = [session_id for session_id, used in self._used.items() if used <= since]
+        dropped = 0
+        for session_id in idle:
+            with self._alone(session_id):
+                with self._guard:
+                    still_idle = self._used.get(session_id, since + 1) <= since
+                if still_idle:  # it may have been used while others were dropped
+                    self._take_out(session_id)
+                    dropped += 1
+        if dropped:
+            log.info("idle sessions left memory", sessions=dropped)
+        return dropped
 
     def enqueue(self, session_id: int, transactions: Sequence[bytes]) -> None:
         """Give forced messages to a session that is in memory; another one reads them from the store when it wakes."""
@@ -133,11 +162,10 @@ class SessionHost:
             renewed: Iterable[Lease] = self._store.leases.renew(held, self._lease_seconds)
         except LeaseLost as lost:
             renewed = [lease for lease in held if lease.resource not in lost.resources]
-            for session_id in [i for i, lease in self._held() if lease.resource in lost.resources]:
-                log.error("lease of a session lost: another process took it over", session=session_id)
-                SESSIONS_LOST.labels(reason="lease_lost").inc()
-                self._forget(session_id, release=False)
-                self.engine.drop_session(session_id)
+            stale = {(lease.resource, lease.token) for lease in held if lease.resource in lost.resources}
+            for session_id, shown in self._held():
+                if (shown.resource, shown.token) in stale:
+                    self._lost(session_id, shown)
         with self._guard:
             for lease in renewed:
                 session_id = int(lease.resource.partition(":")[2])
@@ -149,6 +177,7 @@ class SessionHost:
         with self._guard:
             held = list(self._leases.values())
             self._leases.clear()
+            self._used.clear()
         SESSIONS_IN_MEMORY.set(0)
         self._store.leases.release(held)
 
@@ -157,15 +186,15 @@ class SessionHost:
     def _wake(self, session_id: int) -> bool:
         if self.engine.session_info(session_id) is not None:
             return True
-        session = self._store.sessions.get(session_id)
-        if session is None or session.status is SessionStatus.REORGED:
+        if self._servable(session_id) is None:
             return False
-        if reason := self.unsupported_reason(session):
-            raise SessionNotServed(f"session {session_id} isn't served here: {reason}")
-        if session.genesis_hash is None or session.seed is None:
-            raise SessionNotServed(f"session {session_id} starts when the L1 block after its opening is confirmed")
         lease = self._acquire(session_id)
         try:
+            # Anew: whoever had the lease until now may have written to it, and L1 may have decided it.
+            session = self._servable(session_id)
+            if session is None:
+                self._forget(session_id, release=True)
+                return False
             self._restore(session)
         except BaseException:
             self.engine.drop_session(session_id)
@@ -174,10 +203,30 @@ class SessionHost:
         log.info("session in memory", session=session_id, token=lease.token)
         return True
 
+    def _servable(self, session_id: int) -> Session | None:
+        """The session as the store has it now, None when there is none. Raises `SessionNotServed`."""
+        session = self._store.sessions.get(session_id)
+        if session is None or session.status is SessionStatus.REORGED:
+            return None
+        if reason := self.unsupported_reason(session):
+            raise SessionNotServed(f"session {session_id} isn't served here: {reason}")
+        if session.genesis_hash is None or session.seed is None:
+            raise SessionNotServed(f"session {session_id} starts when the L1 block after its opening is confirmed")
+        if session.status in (SessionStatus.SETTLED, SessionStatus.ABORTED):
+            head = self._store.blocks.head(session_id)
+            if head is None or head.result is None:
+                # An ended session takes no transactions anyway; this one would.
+                raise SessionNotServed(
+                    f"L1 has {session.status} session {session_id} before it ended here, so it takes no more "
+                    "transactions: zkcop_getSession tells its outcome"
+                )
+        return session
+
     def _acquire(self, session_id: int) -> Lease:
         lease = self._store.leases.acquire(session_resource(session_id), self._owner, self._lease_seconds)
         with self._guard:
             self._leases[session_id] = lease
+            self._used[session_id] = time.monotonic()
             SESSIONS_IN_MEMORY.set(len(self._leases))
         return lease
 
@@ -244,12 +293,44 @@ class SessionHost:
             self._templates.add(template_id)
         return template.state_root
 
+    def _take_out(self, session_id: int) -> None:
+        """Out of memory first: the block in progress still needs the lease."""
+        self.engine.drop_session(session_id)
+        self._forget(session_id, release=True)
+
     def _forget(self, session_id: int, *, release: bool) -> None:
         with self._guard:
             lease = self._leases.pop(session_id, None)
+            self._used.pop(session_id, None)
             SESSIONS_IN_MEMORY.set(len(self._leases))
         if lease is not None and release:
             self._store.leases.release([lease])
+
+    def _lost(self, session_id: int, lease: Lease) -> None:
+        with self._alone(session_id):
+            with self._guard:
+                current = self._leases.get(session_id)
+            if current is None or current.token != lease.token:
+                return  # given back, or taken anew meanwhile
+            log.error("lease of a session lost: another process took it over", session=session_id)
+            SESSIONS_LOST.labels(reason="lease_lost").inc()
+            self._forget(session_id, release=False)
+            self.engine.drop_session(session_id)
+
+    @contextlib.contextmanager
+    def _alone(self, session_id: int) -> Iterator[None]:
+        """No other thread brings the session into memory or takes it out meanwhile."""
+        with self._guard:
+            turn = self._turns.setdefault(session_id, _Turn())
+            turn.users += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._guard:
+                turn.users -= 1
+                if turn.users == 0:
+                    del self._turns[session_id]
 
     def _held(self) -> list[tuple[int, Lease]]:
         with self._guard:

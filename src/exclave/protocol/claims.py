@@ -147,6 +147,15 @@ class ClaimHeader:
         except (TypeError, ValueError) as error:
             raise DecodeError(f"not a claim's header: {error}") from error
 
+    def encode(self) -> bytes:
+        """`abi.encode(ClaimHeader)`, of which L1 keeps the hash."""
+        return encode_abi([CLAIM_HEADER_ABI], [self.as_abi_tuple()])
+
+    @classmethod
+    def decode(cls, data: bytes) -> ClaimHeader:
+        """Inverse of `encode`. Raises `DecodeError`."""
+        return cls.from_abi_tuple(decode_abi([CLAIM_HEADER_ABI], data)[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:

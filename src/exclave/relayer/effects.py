@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import structlog
 from sqlalchemy import Connection, select, update
 
@@ -23,6 +26,7 @@ from exclave.relayer.events import (
     TermsRegistered,
 )
 from exclave.store import (
+    Batch,
     Claim,
     ClaimStatus,
     InboxMessage,
@@ -38,13 +42,20 @@ from exclave.store import (
 log = structlog.get_logger(__name__)
 
 
-def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, connection: Connection) -> bool:
+Refusal = Callable[[Session], str | None]
+"""Why this node serves a session not; None when it does."""
+
+
+def record(
+    store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, refusal: Refusal, connection: Connection
+) -> bool:
     """Write the event's effect; whether it was new. Events of sessions that the node doesn't know are left alone."""
     match event:
         case TermsRegistered():
             return store.terms.put(event.terms.hash(), event.terms.encode(), connection=connection)
         case SessionOpened():
             session = _session(store, event, l1_chain_id, zk_relayer, connection)
+            session = dataclasses.replace(session, refusal=refusal(session))
             return store.sessions.put(session, connection=connection)
         case MessageEnqueued():
             return _enqueue(store, event, connection)
@@ -62,7 +73,11 @@ def record(store: Store, event: Event, l1_chain_id: int, zk_relayer: bytes, conn
             return _move_claim(store, event.claim_id, [ClaimStatus.HELD], ClaimStatus.POSTED, connection)
         case LeafKilled():
             return _kill(store, event, connection)
-        case BondReleased() | CallbackFailed():
+        case BondReleased():
+            return store.claims.set_released(event.claim_id, event.origin.block_number, connection=connection)
+        case CallbackFailed():
+            # Read again, it isn't news, and the coordinator finds out whether it was delivered meanwhile.
+            store.sessions.set_callback_failed(event.session_id, event.origin.block_number, connection=connection)
             return False
 
 
@@ -110,9 +125,9 @@ def _enqueue(store: Store, event: MessageEnqueued, connection: Connection) -> bo
 
 
 def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
-    """A claim of this node finds its batch by its root, and its sessions' jobs go on."""
+    """A claim of this node finds its batch, and its sessions' jobs go on."""
     header = event.header
-    batch = store.batches.by_root(header.root, connection=connection)
+    batch = _batch_of(store, event, connection)
     leaves = store.batches.leaves(batch.batch_id, connection=connection) if batch else []
     claim = Claim(
         claim_id=event.claim_id,
@@ -120,6 +135,7 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
         claims_root=header.root,
         terms_hash=header.terms_hash,
         count=header.count,
+        header=header.encode(),
         bond=header.claim_bond * header.count,
         claimed_at=header.claimed_at,
         settleable_at=header.claimed_at + header.challenge_window + 1,
@@ -147,6 +163,27 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
             )
         )
     return True
+
+
+def _batch_of(store: Store, event: ClaimPosted, connection: Connection) -> Batch | None:
+    """This node's batch that the claim is; None for somebody else's.
+
+    A root is public as soon as it is on its way to L1, and anybody may claim it first, under whatever terms: only a
+    claim that the batch's own intent can have made is ours.
+    """
+    header = event.header
+    batch = store.batches.by_root(header.root, connection=connection)
+    intent = store.intents.get(batch.intent_key, connection=connection) if batch else None
+    if batch is None or intent is None:
+        return None
+    ours = (
+        event.claimant == intent.sender
+        and header.terms_hash == batch.terms_hash
+        and header.count == len(store.batches.leaves(batch.batch_id, connection=connection))
+    )
+    if not ours:
+        log.warning("somebody else claims what this node claims", claim=event.claim_id, batch=batch.batch_id)
+    return batch if ours else None
 
 
 def _confirm(store: Store, event: CheckpointConfirmed, connection: Connection) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, delete, func, select
 
-from exclave.l1.client import L1Client
+from exclave.l1.client import L1Client, L1Logs
 from exclave.l1.errors import L1Error
 from exclave.l1.values import L1Header
 from exclave.node.metrics import (
@@ -34,7 +34,15 @@ from exclave.node.supervisor import FatalError
 from exclave.protocol import genesis_header, init_message, session_seed
 from exclave.relayer import effects
 from exclave.relayer.archive import archive_chain
-from exclave.relayer.events import CallbackFailed, Event, EventReader, MessageEnqueued, SessionOpened
+from exclave.relayer.events import (
+    CallbackFailed,
+    Event,
+    EventReader,
+    MessageEnqueued,
+    SessionAborted,
+    SessionOpened,
+    SessionSettled,
+)
 from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, schema
 
 log = structlog.get_logger(__name__)
@@ -59,6 +67,10 @@ class RelayerSettings:
     longest_pause: float = 30.0
 
 
+class L1Changed(L1Error):
+    """What was read isn't of one chain: L1 reorganised meanwhile, or its endpoints disagree. It is read again."""
+
+
 class Relayer:
     """The follower.
 
@@ -81,27 +93,42 @@ class Relayer:
         self._archive = archive
         self._changed = changed
         self._reader = EventReader(settings.zk_relayer, settings.l1_chain_id)
-        self._reported: dict[int, str] = {}
         self.head: L1Header | None = None
         """The newest L1 block seen; None while L1 hasn't answered yet."""
 
     async def run(self) -> None:
         """Follow L1 until cancelled. L1's outages are waited out; sessions go on meanwhile."""
         await asyncio.to_thread(self._wake_with_unconsumed_messages)
+        while True:
+            await self._follow("L1 can't be followed now, sessions go on")
+            await asyncio.sleep(self._settings.poll_interval)
+
+    async def catch_up(self) -> None:
+        """Bring the store up to L1's confirmed state: what a node must know before it serves.
+
+        L1's outages are waited out. Raises `FatalError`, and `StoreError`.
+        """
+        await asyncio.to_thread(self._reassess)
+        await self._follow("L1 can't be followed now, the node serves once it has caught up with it")
+
+    async def _follow(self, trouble: str) -> None:
+        """Steps until there is nothing left to catch up with."""
         pause = self._settings.poll_interval
         while True:
             try:
-                behind = await self.step()
+                if not await self.step():
+                    return
                 pause = self._settings.poll_interval
             except L1Error as error:
                 RELAYER_ERRORS.labels(error=type(error).__name__).inc()
-                log.warning("L1 can't be followed now, sessions go on", error=str(error), retry_in=pause)
-                behind = False
+                log.warning(trouble, error=str(error), retry_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.longest_pause)
-                continue
-            if not behind:
-                await asyncio.sleep(self._settings.poll_interval)
+
+    def _reassess(self) -> None:
+        """The configuration may have changed since the last run, and with it which sessions are served."""
+        if changed := self._store.sessions.reassess(self._host.policy.refusal):
+            log.info("the node serves other sessions than before", changed=changed)
 
     async def step(self) -> bool:
         """One look at L1; whether there is more to catch up with at once. Raises `L1Error`."""
@@ -116,7 +143,7 @@ class Relayer:
         RELAYER_LAG.set(max(0, target - done))
         if target > done:
             last = min(target, done + self._settings.log_range)
-            await self._advance(done, last, target)
+            await self._advance(cursor, last, target)
             if target > last:
                 log.info("catching up with L1", block=last, of=target, percent=round(100 * last / target, 1))
             done = last
@@ -137,15 +164,19 @@ class Relayer:
         )
         return block
 
-    async def _advance(self, done: int, last: int, target: int) -> None:
+    async def _advance(self, cursor: L1Block, last: int, target: int) -> None:
+        """Read the blocks after the cursor and record their events.
+
+        Raises `L1Changed`, and records nothing, when what was read isn't of one chain, and that chain the cursor's.
+        """
+        done = cursor.number
         first = max(self._settings.start_block, done + 1 - self._settings.overlap)
         answer = await self._l1.get_logs([self._settings.zk_relayer], [], first, last)
         headers: dict[int, L1Header] = {last: answer.last}
         for number, block_hash in sorted({(entry.block_number, entry.block_hash) for entry in answer.logs}):
             header = headers.get(number) or await self._l1.get_block(number)
             if header is None or header.hash != block_hash:
-                log.info("L1 reorganised while it was read, reading again", first=first, last=last)
-                return
+                raise L1Changed(f"L1 reorganised while its blocks {first} to {last} were read")
             headers[number] = header
         read = [self._reader.read(entry, headers[entry.block_number]) for entry in answer.logs]
         events = [event for event in read if event is not None]
@@ -157,35 +188,73 @@ class Relayer:
                 passed.append(L1Block(number, parent))
                 header = await self._l1.get_block(parent)
                 if header is None:
-                    log.info("L1 reorganised while it was read, reading again", first=first, last=last)
-                    return
+                    raise L1Changed(f"L1 reorganised while its blocks {first} to {last} were read")
                 parent = header.parent_hash
-        await asyncio.to_thread(self._apply, events, passed[::-1], done)
-        await asyncio.to_thread(self._tell_engine, events)
+        await self._check_ancestry(cursor, passed, answer)
+        news = await asyncio.to_thread(self._apply, events, passed[::-1], done)
+        await asyncio.to_thread(self._tell_engine, events, news)
         if events:
             self._changed()
 
-    def _apply(self, events: list[Event], passed: list[L1Block], done: int) -> None:
-        """Record the events' effects and the cursor (the last of `passed`), all or nothing (INVARIANT I7)."""
+    async def _check_ancestry(self, cursor: L1Block, passed: list[L1Block], answer: L1Logs) -> None:
+        """The blocks that were read (`passed`, the newest first) must come after the cursor's on one chain. Between
+        `_undo_reorg` and the logs L1 may have reorganised, or an endpoint have answered that follows another branch.
+        """
+        oldest = passed[-1]
+        remembered = await asyncio.to_thread(self._store.following.history, FOLLOWER, limit=REMEMBERED_AT_THE_TIP)
+        chain = {block.number: block.hash for block in [*remembered, *passed]}
+        agrees = all(chain.get(entry.block_number, entry.block_hash) == entry.block_hash for entry in answer.logs)
+        if oldest.number == cursor.number + 1:
+            header = answer.last if oldest.hash == answer.last.hash else await self._l1.get_block(oldest.hash)
+            agrees = agrees and header is not None and header.parent_hash == cursor.hash
+        else:
+            # Too many blocks for a walk, so they are old: the chain that has the last of them must have the cursor's.
+            for known in (passed[0], cursor):
+                header = await self._l1.get_block(known.number)
+                agrees = agrees and header is not None and header.hash == known.hash
+        if not agrees:
+            raise L1Changed(f"L1's block {passed[0].number} doesn't come after the known block {cursor.number}")
+
+    def _apply(self, events: list[Event], passed: list[L1Block], done: int) -> list[Event]:
+        """Record the events' effects and the cursor (the last of `passed`), all or nothing (INVARIANT I7). Returns the
+        events that weren't read before.
+        """
         for event in events:
             if isinstance(event, SessionOpened):
                 self._archive_if_replaced(event)
 
-        def work(tx: Connection) -> None:
+        def work(tx: Connection) -> list[Event]:
+            news = []
             for event in events:
-                new = effects.record(self._store, event, self._settings.l1_chain_id, self._settings.zk_relayer, tx)
+                new = effects.record(
+                    self._store,
+                    event,
+                    self._settings.l1_chain_id,
+                    self._settings.zk_relayer,
+                    self._host.policy.refusal,
+                    tx,
+                )
+                if new or event.origin.block_number > done:
+                    news.append(event)
                 if new and event.origin.block_number <= done:
                     log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
             effects.mark_settled_claims(self._store, tx)
             for block in passed:
                 self._store.following.advance(FOLLOWER, block, connection=tx)
+            return news
 
-        self._store.run(work)
+        return self._store.run(work)
 
-    def _tell_engine(self, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, CallbackFailed):
-                log.warning("the game contract refused an outcome: retryCallback repeats it", session=event.session_id)
+    def _tell_engine(self, events: list[Event], news: list[Event]) -> None:
+        for event in news:
+            match event:
+                case CallbackFailed():
+                    log.warning("the game contract refused an outcome", session=event.session_id)
+                case SessionOpened():
+                    self._report_if_unsupported(event.config.session_id)
+                case SessionSettled() | SessionAborted():
+                    # It takes no more transactions. Who still reads it brings it back for a while.
+                    self._host.retire(event.session_id)
         for session_id in sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)}):
             self._wake(session_id)
             messages = [
@@ -194,6 +263,11 @@ class Relayer:
                 if isinstance(event, MessageEnqueued) and event.session_id == session_id
             ]
             self._host.enqueue(session_id, messages)
+
+    def _report_if_unsupported(self, session_id: int) -> None:
+        session = self._store.sessions.get(session_id)
+        if session is not None and (reason := self._host.unsupported_reason(session)):
+            log.warning("session isn't served", session=session_id, reason=reason)
 
     def _archive_if_replaced(self, event: SessionOpened) -> None:
         known = self._store.sessions.get(event.config.session_id)
@@ -216,35 +290,35 @@ class Relayer:
 
     async def _start_pending(self) -> None:
         """Start the sessions whose seed is known by now, and those whose template was added."""
-        cursor = await asyncio.to_thread(self._store.following.cursor, FOLLOWER)
         for session_id in await asyncio.to_thread(self._pending):
             session = await asyncio.to_thread(self._store.sessions.get, session_id)
-            if session is None or cursor is None or cursor.number <= session.opened_block:
-                continue
-            reason = await asyncio.to_thread(self._host.unsupported_reason, session)
-            if reason is not None:
-                if self._reported.get(session_id) != reason:
-                    log.warning("session can't be served", session=session_id, reason=reason)
-                    self._reported[session_id] = reason
+            if session is None or self._host.policy.refusal(session) is not None:
                 continue
             header = await self._l1.get_block(session.opened_block + 1)
             if header is None or header.parent_hash != session.l1_block_hash:
                 continue  # L1 reorganised; the next step sees it
             await asyncio.to_thread(self._start, session, session_seed(header.prev_randao, session_id))
-            self._reported.pop(session_id, None)
 
     def _pending(self) -> list[int]:
-        table = schema.sessions
+        """Sessions that this node serves, with a template that it has, whose seed's block was passed."""
+        table, templates, followed = schema.sessions, schema.templates, schema.followed_blocks
+        passed = select(func.max(followed.c.number)).where(followed.c.follower == FOLLOWER).scalar_subquery()
         query = (
             select(table.c.session_id)
-            .where(table.c.status == SessionStatus.OPEN, table.c.genesis_hash.is_(None))
+            .join(templates, templates.c.template_id == table.c.template_id)
+            .where(
+                table.c.genesis_hash.is_(None),
+                table.c.refusal.is_(None),
+                table.c.status == SessionStatus.OPEN,
+                table.c.opened_block < passed,
+            )
             .order_by(table.c.session_id)
         )
         return self._store.read(lambda tx: list(tx.scalars(query)))
 
     def _start(self, session: Session, seed: bytes) -> None:
         template = self._store.templates.get(session.template_id)
-        assert template is not None, "unsupported_reason() checked it"
+        assert template is not None, "_pending() checked it"
         init = init_message(
             session.chain_id,
             session.config_hash,
@@ -285,7 +359,10 @@ class Relayer:
             select(sessions.c.session_id)
             .select_from(sessions.join(inbox).outerjoin(heads, heads.c.session_id == sessions.c.session_id))
             .where(
-                sessions.c.status == SessionStatus.OPEN, sessions.c.genesis_hash.is_not(None), heads.c.result.is_(None)
+                sessions.c.status == SessionStatus.OPEN,
+                sessions.c.genesis_hash.is_not(None),
+                sessions.c.refusal.is_(None),
+                heads.c.result.is_(None),
             )
             .group_by(sessions.c.session_id, heads.c.inbox_count)
             .having(func.count() > func.coalesce(heads.c.inbox_count, 0))

@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exclave.l1 import EthTxManager, L1Client
+from exclave.node.balance import BalanceWatch
 from exclave.node.sessions import SessionHost
-from exclave.protocol import DataMode, Terms, chain_id_base
-from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
+from exclave.protocol import chain_id_base
 from exclave.relayer.relayer import FOLLOWER, Relayer
 from exclave.rpc.registry import Registry
 from exclave.rpc.sessions import TermsAnswer
 from exclave.rpc.values import Address, Answer, Quantity
 from exclave.store import Store
-
-RECOMMENDED_CLAIM_BOND = 5 * 10**16
-RECOMMENDED_CHALLENGE_WINDOW = 24 * 3600
-RECOMMENDED_INCLUSION_DELAY = 3600
-RECOMMENDED_ABORT_DELAY = RECOMMENDED_CHALLENGE_WINDOW + 6 * 3600
-RECOMMENDED_CALLBACK_GAS = 500_000
-"""Wei, seconds, gas. `abortDelay` must be an hour longer than `challengeWindow` at least; more is for late claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +86,7 @@ class NodeMethods:
         relayer: Relayer,
         manager: EthTxManager,
         host: SessionHost,
+        balance: BalanceWatch,
     ) -> None:
         self._identity = identity
         self._store = store
@@ -100,6 +94,7 @@ class NodeMethods:
         self._relayer = relayer
         self._manager = manager
         self._host = host
+        self._balance = balance
 
     def register(self, registry: Registry) -> None:
         registry.register("zkcop_nodeInfo", self.node_info)
@@ -128,6 +123,8 @@ class NodeMethods:
         alerts = [
             AlertAnswer(kind=alert.kind.value, key=alert.key, message=alert.message) for alert in self._manager.alerts()
         ]
+        if (low := self._balance.message()) is not None:
+            alerts.append(AlertAnswer(kind="low balance", key=None, message=low))
         head, cursor = self._relayer.head, self._store.following.cursor(FOLLOWER)
         following = head is not None and any(entry.healthy for entry in endpoints)
         return Health(
@@ -143,18 +140,5 @@ class NodeMethods:
         )
 
     def get_default_terms(self) -> TermsAnswer:
-        """Terms that suit this node, to start from: its operator, recommended windows and bond, no disputes."""
-        return TermsAnswer.of(
-            Terms(
-                operator=self._identity.operator,
-                dispute_game=ZERO_ADDRESS,
-                verifier=ZERO_ADDRESS,
-                program_id=ZERO_HASH,
-                claim_bond=RECOMMENDED_CLAIM_BOND,
-                challenge_window=RECOMMENDED_CHALLENGE_WINDOW,
-                inclusion_delay=RECOMMENDED_INCLUSION_DELAY,
-                abort_delay=RECOMMENDED_ABORT_DELAY,
-                callback_gas=RECOMMENDED_CALLBACK_GAS,
-                data_mode=DataMode.BLOB,
-            )
-        )
+        """Terms that this node accepts, to start from: its operator, recommended windows and bond."""
+        return TermsAnswer.of(self._host.policy.default_terms())

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, LargeBinary, func, literal, select
 
+from exclave.node.acceptance import data_mode_name
 from exclave.protocol import Terms, keccak256
 from exclave.protocol import players_hash as hash_players
 from exclave.rpc.errors import ResourceNotFound
 from exclave.rpc.registry import Registry
 from exclave.rpc.values import Address, Answer, Data, Hash32, Quantity, Uint63
-from exclave.store import Job, JobState, Session, SessionStatus, Store, schema
+from exclave.store import Head, Job, JobState, Session, SessionStatus, Store, schema
 
 MAX_PAGE = 500
+MAX_PLAYERS = 16
+"""Of a session; L1 allows no more (docs/protocol.md 10)."""
 
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 
@@ -60,7 +64,7 @@ class TermsAnswer(Answer):
             inclusion_delay=terms.inclusion_delay,
             abort_delay=terms.abort_delay,
             callback_gas=terms.callback_gas,
-            data_mode=terms.data_mode.name.lower().replace("_", "-"),
+            data_mode=data_mode_name(terms.data_mode),
         )
 
 
@@ -83,13 +87,16 @@ class SessionSummary(Answer):
     deadline: Quantity
     block_number: Quantity
     path: str
-    url: str | None
+    url: str
 
 
 class SessionAnswer(SessionSummary):
-    """All that the node knows of a session. `reason` says why it isn't served, if it isn't."""
+    """All that the node knows of a session. `reason` says why it isn't served, if it isn't; `problem` what went wrong
+    with its claim or settlement, until that is done.
+    """
 
     reason: str | None
+    problem: str | None
     config_hash: Hash32
     template_id: Hash32
     players: list[Address]
@@ -127,10 +134,11 @@ class SessionSupport(Protocol):
 class SessionMethods:
     """Reads of sessions from the store."""
 
-    def __init__(self, store: Store, support: SessionSupport, public_url: str | None) -> None:
+    def __init__(self, store: Store, support: SessionSupport, public_url: Callable[[], str]) -> None:
+        """`public_url` is that of `/`."""
         self._store = store
         self._support = support
-        self._public_url = public_url.rstrip("/") if public_url else None
+        self._public_url = public_url
 
     def register(self, registry: Registry) -> None:
         registry.register("zkcop_getSession", self.get_session, ResourceNotFound)
@@ -153,6 +161,7 @@ class SessionMethods:
         return SessionAnswer(
             **self._summary(session, head.number if head else 0, status),
             reason=reason,
+            problem=next((job.error for job in jobs if job.error), None),
             config_hash=session.config_hash,
             template_id=session.template_id,
             players=list(session.players),
@@ -186,32 +195,41 @@ class SessionMethods:
     ) -> list[SessionSummary]:
         """Sessions with ids above `after`, in order of id, filtered by stored status, game contract and player."""
 
-        def work(tx: Connection) -> list[SessionSummary]:
-            table, heads = schema.sessions, schema.heads
+        def work(tx: Connection) -> list[tuple[Session, Head | None, list[Job]]]:
+            table = schema.sessions
             query = (
-                select(table.c.session_id, heads.c.number, heads.c.result)
-                .select_from(table.outerjoin(heads))
-                .where(table.c.session_id > after)
-                .order_by(table.c.session_id)
+                select(table.c.session_id).where(table.c.session_id > after).order_by(table.c.session_id).limit(limit)
             )
             if status is not None:
                 query = query.where(table.c.status == status)
             if game is not None:
                 query = query.where(table.c.game == game)
-            found: list[SessionSummary] = []
-            for session_id, number, result in tx.execute(query):
+            if player is not None:
+                # Addresses laid end to end, each compared where it can be.
+                seats = [func.substr(table.c.players, 1 + 20 * seat, 20) for seat in range(MAX_PLAYERS)]
+                query = query.where(literal(player, LargeBinary).in_(seats))
+            found = []
+            for session_id in tx.scalars(query).all():
                 session = self._store.sessions.get(session_id, connection=tx)
-                assert session is not None
-                if player is not None and player not in session.players:
-                    continue
-                jobs = self._store.jobs.of_session(session_id, connection=tx)
-                public = public_status(session, result is not None, jobs, self._support.unsupported_reason(session))
-                found.append(SessionSummary(**self._summary(session, number or 0, public)))
-                if len(found) == limit:
-                    break
+                assert session is not None, "it was found in this snapshot"
+                head = self._store.blocks.head(session_id, connection=tx)
+                found.append((session, head, self._store.jobs.of_session(session_id, connection=tx)))
             return found
 
-        return self._store.read(work)
+        # The connection is given back first: whether a session is served may take one of its own, and waiting for a
+        # second while holding one is how a pool locks up.
+        return [
+            SessionSummary(
+                **self._summary(
+                    session,
+                    head.number if head else 0,
+                    public_status(
+                        session, bool(head and head.result is not None), jobs, self._support.unsupported_reason(session)
+                    ),
+                )
+            )
+            for session, head, jobs in self._store.read(work)
+        ]
 
     def get_sessions_by_game(self, game: Address, after: Uint63 = 0, limit: PageSize = 100) -> list[SessionSummary]:
         """The sessions that an L1 game contract opened, in order of id."""
@@ -238,7 +256,7 @@ class SessionMethods:
             "deadline": session.deadline,
             "block_number": number,
             "path": path,
-            "url": self._public_url + path if self._public_url else None,
+            "url": self._public_url().rstrip("/") + path,
         }
 
 

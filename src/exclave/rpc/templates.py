@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from exclave.rpc.errors import MethodNotSupported, ResourceNotFound
@@ -31,7 +32,7 @@ class LocalSessionAnswer(Answer):
     session_id: Quantity
     chain_id: Quantity
     path: str
-    url: str | None
+    url: str
 
 
 class TemplateWorkshop(Protocol):
@@ -45,11 +46,11 @@ class TemplateWorkshop(Protocol):
 class TemplateMethods:
     """Reads of templates from the store; building them where the node allows it."""
 
-    def __init__(self, store: Store, workshop: TemplateWorkshop | None, public_url: str | None) -> None:
-        """`workshop` is None where local sessions are disabled."""
+    def __init__(self, store: Store, workshop: TemplateWorkshop | None, public_url: Callable[[], str]) -> None:
+        """`workshop` is None where local sessions are disabled; `public_url` is that of `/`."""
         self._store = store
         self._workshop = workshop
-        self._public_url = public_url.rstrip("/") if public_url else None
+        self._public_url = public_url
 
     def register(self, registry: Registry) -> None:
         registry.register("zkcop_listTemplates", self.list_templates)
@@ -78,7 +79,7 @@ class TemplateMethods:
             session_id=session.session_id,
             chain_id=session.chain_id,
             path=path,
-            url=self._public_url + path if self._public_url else None,
+            url=self._public_url().rstrip("/") + path,
         )
 
     def export_template(self, session_id: Uint63) -> TemplateFile:

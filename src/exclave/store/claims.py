@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from exclave.store.errors import RecordConflict, RecordNotFound, StateConflict
 from exclave.store.repository import Repository, insert_if_absent
@@ -94,6 +94,11 @@ class Batches(Repository):
 
         return self._read(work, connection)
 
+    def count_of_root(self, claims_root: bytes, *, connection: Connection | None = None) -> int:
+        """How many batches have had that root: what was claimed in vain is claimed anew."""
+        query = select(func.count()).where(batches.c.claims_root == claims_root)
+        return self._read(lambda tx: int(tx.scalar(query) or 0), connection)
+
     def find(self, *, before: int | None = None, limit: int = 100, connection: Connection | None = None) -> list[Batch]:
         """Batches with ids below `before`, newest first."""
 
@@ -141,13 +146,14 @@ class ClaimStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim as L1 recorded it; `bond` in wei for all its sessions together."""
+    """A claim as L1 recorded it; `bond` in wei for all its sessions together, until `released_block` gave it back."""
 
     claim_id: int
     claimant: bytes
     claims_root: bytes
     terms_hash: bytes
     count: int
+    header: bytes  # abi.encode(ClaimHeader)
     bond: int
     claimed_at: int
     settleable_at: int
@@ -157,6 +163,7 @@ class Claim:
     l1_block_hash: bytes
     l1_transaction_hash: bytes
     status: ClaimStatus = ClaimStatus.POSTED
+    released_block: int | None = None
 
 
 class Claims(Repository):
@@ -254,6 +261,15 @@ class Claims(Repository):
                 raise StateConflict(f"claim {claim_id} isn't {' or '.join(before)}")
 
         self._write(work, connection)
+
+    def set_released(self, claim_id: int, l1_block_number: int, *, connection: Connection | None = None) -> bool:
+        """L1 gave the bond back in that block; whether that was new."""
+
+        def work(tx: Connection) -> bool:
+            unreleased = (claims.c.claim_id == claim_id) & claims.c.released_block.is_(None)
+            return tx.execute(update(claims).where(unreleased).values(released_block=l1_block_number)).rowcount > 0
+
+        return self._write(work, connection)
 
 
 def _claim(row: object) -> Claim:

@@ -108,6 +108,11 @@ class Following(Repository):
             tx.execute(delete(claim_sessions).where(claim_sessions.c.claim_id.in_(gone)))
             tx.execute(delete(claims).where(claims.c.l1_block_number > number))
 
+            tx.execute(update(claims).where(claims.c.released_block > number).values(released_block=None))
+            tx.execute(
+                update(sessions).where(sessions.c.callback_failed_block > number).values(callback_failed_block=None)
+            )
+
             undone = sessions.c.settled_block > number
             reopened = list(tx.scalars(select(sessions.c.session_id).where(undone).order_by(sessions.c.session_id)))
             tx.execute(

@@ -179,6 +179,17 @@ class IntentRepository(Repository):
 
         return self._read(work, connection)
 
+    def series(self, prefix: str, *, connection: Connection | None = None) -> list[IntentRecord]:
+        """The intents `prefix:0`, `prefix:1`, ...: attempts at one effect, oldest first."""
+
+        def work(tx: Connection) -> list[IntentRecord]:
+            found: list[IntentRecord] = []
+            while (record := self._one(tx, intents.c.key == f"{prefix}:{len(found)}")) is not None:
+                found.append(record)
+            return found
+
+        return self._read(work, connection)
+
     # writing
 
     def insert(

@@ -15,7 +15,7 @@ from exclave.store.schema import jobs
 
 
 class JobState(StrEnum):
-    """In order; a job may also go to FAILED (a person must look) and back."""
+    """In order; a job may also go to FAILED (a person must look) and from there, by `Jobs.retry`, to ENDED."""
 
     OPEN = "open"  # the range still grows
     ENDED = "ended"  # `last_number` is fixed: to be batched
@@ -93,6 +93,30 @@ class Jobs(Repository):
             return [_job(row._mapping) for row in tx.execute(query)]
 
         return self._read(work, connection)
+
+    def retry(self, session_id: int, *, connection: Connection | None = None) -> int:
+        """Have a session's failed ranges claimed anew; returns how many there were."""
+
+        def work(tx: Connection) -> int:
+            failed = (jobs.c.session_id == session_id) & (jobs.c.state == JobState.FAILED)
+            return tx.execute(
+                update(jobs)
+                .where(failed)
+                .values(
+                    state=JobState.ENDED,
+                    batch_id=None,
+                    leaf_index=None,
+                    claim_id=None,
+                    claim_intent=None,
+                    claim_transaction=None,
+                    settle_intent=None,
+                    attempts=0,
+                    not_before=0,
+                    updated_at=self._store.now(),
+                )
+            ).rowcount
+
+        return self._write(work, connection)
 
     def counts(self, *, connection: Connection | None = None) -> dict[JobState, int]:
         """How many jobs are in each state."""

@@ -15,6 +15,9 @@ from exclave.store.errors import LeaseHeld, LeaseLost
 from exclave.store.repository import Repository, insert_if_absent
 from exclave.store.schema import leases
 
+_CHUNK = 1000
+"""Leases in one statement."""
+
 
 def session_resource(session_id: int) -> str:
     """The name of the lease whose holder may write a session's blocks."""
@@ -66,18 +69,21 @@ class Leases(Repository):
         def work(tx: Connection) -> list[Lease]:
             until = self._store.now_ms(tx) + int(seconds * 1000)
             renewed = []
-            for lease in wanted:
-                prolonged = tx.execute(
-                    update(leases)
-                    .where(
-                        leases.c.resource == lease.resource,
-                        leases.c.owner == lease.owner,
-                        leases.c.token == lease.token,
-                    )
-                    .values(expires_at_ms=until)
+            # Many in a statement: thousands of sessions are renewed every few seconds.
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                # Locked in the order in which `Blocks.write` locks them, so that the two can't wait for each other.
+                current = (
+                    select(leases.c.resource, leases.c.owner, leases.c.token)
+                    .where(leases.c.resource.in_([lease.resource for lease in chunk]))
+                    .order_by(leases.c.resource)
+                    .with_for_update()
                 )
-                if prolonged.rowcount:
-                    renewed.append(replace(lease, expires_at_ms=until))
+                held_now = {(resource, owner, token) for resource, owner, token in tx.execute(current)}
+                mine = [lease for lease in chunk if (lease.resource, lease.owner, lease.token) in held_now]
+                resources = [lease.resource for lease in mine]
+                tx.execute(update(leases).where(leases.c.resource.in_(resources)).values(expires_at_ms=until))
+                renewed += [replace(lease, expires_at_ms=until) for lease in mine]
             return renewed
 
         renewed = self._write(work, connection)

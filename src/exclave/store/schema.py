@@ -155,8 +155,13 @@ sessions = Table(
     Column("l1_transaction_hash", LargeBinary),
     Column("result", LargeBinary),  # as settled on L1
     Column("settled_block", BigInteger),  # L1 block of the settlement or abort
+    Column("refusal", String),  # why this node doesn't serve it (another operator's, terms that it doesn't accept)
+    Column("callback_failed_block", BigInteger),  # L1 block in which the game refused the outcome; null: it hasn't
     Index(None, "status"),
 )
+# Sessions that are to be started: looked for at every step of the Relayer, among all that anybody ever opened.
+_pending = sessions.c.genesis_hash.is_(None) & sessions.c.refusal.is_(None)
+Index("ix_sessions_pending", sessions.c.session_id, sqlite_where=_pending, postgresql_where=_pending)
 
 # Where each session's stored chain ends. A row appears with the session's first block.
 heads = Table(
@@ -286,6 +291,7 @@ claims = Table(
     Column("claims_root", LargeBinary, nullable=False),
     Column("terms_hash", LargeBinary, nullable=False),
     Column("count", Integer, nullable=False),
+    Column("header", LargeBinary, nullable=False),  # abi.encode(ClaimHeader)
     Column("bond", Uint256, nullable=False),  # wei, of all its sessions together
     Column("claimed_at", BigInteger, nullable=False),
     Column("settleable_at", BigInteger, nullable=False),
@@ -294,6 +300,7 @@ claims = Table(
     Column("l1_block_number", BigInteger, nullable=False),
     Column("l1_block_hash", LargeBinary, nullable=False),
     Column("l1_transaction_hash", LargeBinary, nullable=False),
+    Column("released_block", BigInteger),  # L1 block in which its bond went back; null: it is locked
     Index(None, "status"),
     Index(None, "l1_block_number"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,6 +47,8 @@ class Session:
     l1_transaction_hash: bytes | None = None
     result: bytes | None = None
     settled_block: int | None = None
+    refusal: str | None = None  # why this node doesn't serve it
+    callback_failed_block: int | None = None  # L1 block in which its game refused the outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Sessions(Repository):
                 )
             if same:
                 # The same opening in a block of another hash; its seed is read anew.
-                kept = {key: values[key] for key in ("status", "l1_block_hash", "l1_transaction_hash")}
+                kept = {key: values[key] for key in ("status", "l1_block_hash", "l1_transaction_hash", "refusal")}
                 tx.execute(update(sessions).where(sessions.c.session_id == session.session_id).values(**kept))
             else:
                 _drop_chain(tx, session.session_id)
@@ -171,6 +173,41 @@ class Sessions(Repository):
                 raise RecordNotFound(f"no session {session_id}")
 
         self._write(work, connection)
+
+    def set_callback_failed(
+        self, session_id: int, l1_block_number: int | None, *, connection: Connection | None = None
+    ) -> None:
+        """The game refused the outcome in that L1 block; None: it has it now. Unknown sessions are left alone."""
+
+        def work(tx: Connection) -> None:
+            tx.execute(
+                update(sessions)
+                .where(sessions.c.session_id == session_id)
+                .values(callback_failed_block=l1_block_number)
+            )
+
+        self._write(work, connection)
+
+    def reassess(
+        self, refusal: Callable[[Session], str | None], *, page: int = 1000, connection: Connection | None = None
+    ) -> int:
+        """Ask anew of every open session why it isn't served; returns how many answers changed."""
+
+        def work(tx: Connection) -> int:
+            changed = after = 0
+            while found := self.find(
+                [SessionStatus.OPEN, SessionStatus.REORGED], after=after, limit=page, connection=tx
+            ):
+                for session in found:
+                    answer = refusal(session)
+                    if answer != session.refusal:
+                        of_it = sessions.c.session_id == session.session_id
+                        tx.execute(update(sessions).where(of_it).values(refusal=answer))
+                        changed += 1
+                after = found[-1].session_id
+            return changed
+
+        return self._write(work, connection)
 
 
 class Templates(Repository):
