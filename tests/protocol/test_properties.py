@@ -58,7 +58,7 @@ terms = st.builds(
     st.sampled_from(DataMode),
 )
 configs = st.builds(SessionConfig, uint(64), uint(64), uint(64), uint(64), addresses, hashes, hashes, hashes, hashes)
-messages = st.builds(Message, uint(64), uint(64), addresses, addresses, uint(64), st.binary(max_size=300))
+messages = st.builds(Message, uint(64), uint(64), addresses, addresses, uint(64), uint(64), st.binary(max_size=300))
 ranges = st.tuples(uint(64), uint(64)).map(sorted)
 claims = st.builds(
     lambda session, config, seed, numbers, *rest: SessionClaim(session, config, seed, numbers[0], numbers[1], *rest),

@@ -112,7 +112,8 @@ def test_template_id_and_players_hash_and_seed() -> None:
 def test_init_message_is_the_predeploys_call() -> None:
     players = [b"\x0a" * 20, b"\x0b" * 20]
     message = init_message(99, b"\x01" * 32, 7, 1234, b"\x02" * 32, players, b"hello")
-    assert (message.sender, message.to, message.gas_limit, message.index) == (SYSTEM_ADDRESS, PREDEPLOY, 10_000_000, 0)
+    assert (message.sender, message.to, message.gas_limit) == (SYSTEM_ADDRESS, PREDEPLOY, 10_000_000)
+    assert (message.index, message.due_at) == (0, 0)
     assert message.data[:4] == keccak256(b"init(bytes32,uint64,uint64,bytes32,address[],bytes)")[:4]
     assert message.data[4:] == encode(
         ["bytes32", "uint64", "uint64", "bytes32", "address[]", "bytes"],
@@ -121,13 +122,14 @@ def test_init_message_is_the_predeploys_call() -> None:
 
 
 def test_system_transaction_bytes() -> None:
-    message = Message(99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, b"\x01\x02")
-    assert message.encode_transaction() == b"\x7e" + rlp.encode([99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, b"\x01\x02"])
+    message = Message(99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, 1_800_000_000, b"\x01\x02")
+    fields = [99, 0, SYSTEM_ADDRESS, PREDEPLOY, 21000, 1_800_000_000, b"\x01\x02"]
+    assert message.encode_transaction() == b"\x7e" + rlp.encode(fields)
     assert message.transaction_hash() == keccak256(message.encode_transaction())
 
 
 def test_inbox_accumulates() -> None:
-    messages = [Message(99, index, b"\x01" * 20, b"\x02" * 20, 1, bytes([index])) for index in range(3)]
+    messages = [Message(99, index, b"\x01" * 20, b"\x02" * 20, 1, 2, bytes([index])) for index in range(3)]
     folded = bytes(32)
     for message in messages:
         folded = keccak256(encode(["bytes32", "bytes32"], [folded, message.hash()]))
@@ -227,8 +229,8 @@ def test_a_bad_key_does_not_show_in_the_error() -> None:
 
 def test_fields_out_of_range() -> None:
     with pytest.raises(InvalidField, match="chain_id"):
-        Message(2**64, 0, SYSTEM_ADDRESS, PREDEPLOY, 1, b"")
+        Message(2**64, 0, SYSTEM_ADDRESS, PREDEPLOY, 1, 0, b"")
     with pytest.raises(InvalidField, match="20 bytes"):
-        Message(1, 0, b"", PREDEPLOY, 1, b"")
+        Message(1, 0, b"", PREDEPLOY, 1, 0, b"")
     with pytest.raises(InvalidField, match="blocks 2 to 1"):
         SessionClaim(1, bytes(32), bytes(32), 2, 1, 0, bytes(32), bytes(32), bytes(32), 0, bytes(32))

@@ -101,7 +101,7 @@ def test_changed_bytes_never_pass(session: Session) -> None:
 
 
 def test_system_transactions_come_from_l1_only(session: Session) -> None:
-    raw = Message(session.chain_id, 0, SYSTEM_ADDRESS, PREDEPLOY, 1_000_000, b"").encode_transaction()
+    raw = Message(session.chain_id, 0, SYSTEM_ADDRESS, PREDEPLOY, 1_000_000, 0, b"").encode_transaction()
     assert refuse(session, "0x" + raw.hex())[0] == -32000
 
 

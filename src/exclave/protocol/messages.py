@@ -31,17 +31,21 @@ INIT_SELECTOR = keccak256(b"init(bytes32,uint64,uint64,bytes32,address[],bytes)"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A call from L1 into a session. `gas_limit` is execution gas."""
+    """A call from L1 into a session. `gas_limit` is execution gas.
+
+    `due_at`: no block takes a forced message whose parent's timestamp is later (INVARIANT I4); 0 in the init message.
+    """
 
     chain_id: int
     index: int
     sender: bytes
     to: bytes
     gas_limit: int
+    due_at: int
     data: bytes
 
     def __post_init__(self) -> None:
-        for name in ("chain_id", "index", "gas_limit"):
+        for name in ("chain_id", "index", "gas_limit", "due_at"):
             require_unsigned(name, getattr(self, name), 64)
         require_bytes("sender", self.sender, 20)
         require_bytes("to", self.to, 20)
@@ -51,14 +55,14 @@ class Message:
         """`messageHash`."""
         return keccak256(
             encode_abi(
-                ["uint64", "uint64", "address", "address", "uint64", "bytes32"],
-                [self.chain_id, self.index, self.sender, self.to, self.gas_limit, keccak256(self.data)],
+                ["uint64", "uint64", "address", "address", "uint64", "uint64", "bytes32"],
+                [self.chain_id, self.index, self.sender, self.to, self.gas_limit, self.due_at, keccak256(self.data)],
             )
         )
 
     def encode_transaction(self) -> bytes:
         """The system transaction, `0x7e || rlp([...])` (EIP-2718 envelope)."""
-        fields = [self.chain_id, self.index, self.sender, self.to, self.gas_limit, self.data]
+        fields = [self.chain_id, self.index, self.sender, self.to, self.gas_limit, self.due_at, self.data]
         return bytes([SYSTEM_TRANSACTION_TYPE]) + encode_rlp(fields)
 
     def transaction_hash(self) -> bytes:
@@ -70,14 +74,15 @@ class Message:
         """Inverse of `encode_transaction`. Raises `DecodeError` on anything but the canonical encoding."""
         if raw[:1] != bytes([SYSTEM_TRANSACTION_TYPE]):
             raise DecodeError("not a system transaction: its type is not 0x7e")
-        fields = read_list(decode_rlp(raw[1:], "system transaction"), "system transaction", 6)
+        fields = read_list(decode_rlp(raw[1:], "system transaction"), "system transaction", 7)
         return cls(
             chain_id=read_unsigned(fields[0], "chainId", 64),
             index=read_unsigned(fields[1], "index", 64),
             sender=read_bytes(fields[2], "from", 20),
             to=read_bytes(fields[3], "to", 20),
             gas_limit=read_unsigned(fields[4], "gasLimit", 64),
-            data=read_bytes(fields[5], "data"),
+            due_at=read_unsigned(fields[5], "dueAt", 64),
+            data=read_bytes(fields[6], "data"),
         )
 
 
@@ -102,7 +107,7 @@ def init_message(
         ["bytes32", "uint64", "uint64", "bytes32", "address[]", "bytes"],
         [config_hash, session_id, deadline, seed, list(players), init_data],
     )
-    return Message(chain_id, 0, SYSTEM_ADDRESS, PREDEPLOY, INIT_GAS_LIMIT, INIT_SELECTOR + arguments)
+    return Message(chain_id, 0, SYSTEM_ADDRESS, PREDEPLOY, INIT_GAS_LIMIT, 0, INIT_SELECTOR + arguments)
 
 
 def accumulate_inbox(messages: Iterable[Message], inbox_hash: bytes = ZERO_HASH) -> bytes:

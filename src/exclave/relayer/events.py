@@ -163,7 +163,7 @@ Event = (
 
 SIGNATURES: Final = {
     "SessionOpened": f"SessionOpened(uint64,address,bytes32,uint64,address[],bytes,{TERMS_ABI})",
-    "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,bytes,bytes32)",
+    "MessageEnqueued": "MessageEnqueued(uint64,uint64,address,address,uint64,uint64,bytes,bytes32)",
     "ClaimPosted": f"ClaimPosted(uint64,address,{CLAIM_HEADER_ABI},uint8,bytes32,bytes32[])",
     "ClaimReleased": "ClaimReleased(uint64,uint256)",
     "LeafHeld": "LeafHeld(uint64,uint32,uint64)",
@@ -236,7 +236,9 @@ class EventReader:
         )
 
     def _message_enqueued(self, origin: Origin, log: L1Log) -> MessageEnqueued:
-        to, gas_limit, data, inbox_hash = decode_abi(["address", "uint64", "bytes", "bytes32"], log.data)
+        to, gas_limit, due_at, data, inbox_hash = decode_abi(
+            ["address", "uint64", "uint64", "bytes", "bytes32"], log.data
+        )
         session_id = _uint(log.topics[1])
         message = Message(
             chain_id=session_chain_id(self._l1_chain_id, self._zk_relayer, session_id),
@@ -244,6 +246,7 @@ class EventReader:
             sender=log.topics[3][12:],
             to=address_bytes(to),
             gas_limit=gas_limit,
+            due_at=due_at,
             data=data,
         )
         return MessageEnqueued(origin, session_id, message, inbox_hash)
