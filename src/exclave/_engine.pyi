@@ -17,8 +17,8 @@ class SubmitError(EngineError):
 
     `kind` is one of Malformed, TooLarge, UnsupportedType, Unprotected, InvalidChainId, InvalidSignature, AlreadyKnown,
     NonceTooLow, NonceTooHigh, NonceQueued, InsufficientFunds, IntrinsicGas, GasLimitTooHigh, Invalid, SessionQueueFull,
-    SenderQueueFull, SessionEnded, UnknownSession, SessionDropped, StoreUnavailable, ShuttingDown, Internal. `message`
-    is what Ethereum nodes answer. `index` is the transaction's position in the call.
+    SenderQueueFull, SessionEnded, UnknownSession, SessionDropped, L1NotFollowed, StoreUnavailable, ShuttingDown,
+    Internal. `message` is what Ethereum nodes answer. `index` is the transaction's position in the call.
     """
 
     kind: str
@@ -185,11 +185,16 @@ class Engine:
         seed: bytes,
         timestamp: int,
         init_transaction: bytes | None,
+        inclusion_delay: int | None = None,
+        block_bytes: int | None = None,
     ) -> bytes:
         """Makes block 0 and returns its hash. The init message is queued; nothing is built before `activate`.
 
         `state_root` is that of an added template; `init_transaction` is raw (0x7e), None for a template-building
-        session. Raises EngineError.
+        session. `inclusion_delay` (seconds, of the session's terms) makes user transactions wait for L1: see
+        `followed_until`; None or 0 for a session without messages from L1. `block_bytes` bounds the data of a block's
+        transactions in a claim, each with the length before it; a transaction that would not fit alone gets
+        `TooLarge`. None is without bound. Raises EngineError.
         """
 
     def restore_block(self, session_id: int, header: bytes, transactions: list[bytes], senders: list[bytes]) -> None:
@@ -205,6 +210,16 @@ class Engine:
         """Queues forced messages, raw (0x7e), in order of index; call it after restoring. Known ones are ignored,
         queued ones replaced where they differ (an L1 reorg), and all are ignored once the session has ended. Raises
         EngineError for a gap or a message that contradicts an executed one.
+        """
+
+    def followed_until(self, l1_timestamp: int) -> None:
+        """All messages that L1 enqueued up to this time (seconds since 1970) were given to `enqueue_messages`, or are
+        in the store for the sessions not in memory.
+
+        Whatever isn't known was enqueued later, and is due `inclusion_delay` after that (INVARIANT I4). Until a second
+        before, user transactions are executed; from then on they get `L1NotFollowed`, and the time of blocks with
+        messages goes no further. The last call counts: after a reorganisation of L1 the time may go back. Before the
+        first call nothing is known.
         """
 
     def submit(self, session_id: int, transactions: list[bytes]) -> list[bytes]:

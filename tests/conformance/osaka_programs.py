@@ -6,6 +6,8 @@ are compared exactly.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from conformance.osaka_specification import Delegation, Key, TransactionRequest
 from ethereum.crypto.hash import keccak256
 from ethereum_rlp import rlp
@@ -20,6 +22,7 @@ NOBODY = bytes.fromhex("00000000000000000000000000000000deadbeef")
 COINBASE = bytes(20)
 PRECOMPILES = [index.to_bytes(20, "big") for index in [*range(1, 0x12), 0x100]]
 ETHER = 10**18
+VECTORS = Path(__file__).parents[2] / "crates" / "stf" / "tests" / "precompiles.txt"
 
 
 def created_address(creator: bytes, nonce: int) -> bytes:
@@ -124,6 +127,27 @@ PRECOMPILE_INPUTS = {
     16: [bytes(63) + b"\x05", bytes(65)],
     17: [bytes(128), b"\xff" * 128],
     0x100: [bytes(160), b"short"],
+}
+
+
+def read_vectors() -> dict[int, list[bytes]]:
+    """Inputs by the precompile's number: those that it accepts first."""
+    inputs: dict[int, list[tuple[bool, bytes]]] = {}
+    for line in VECTORS.read_text().splitlines():
+        if not line.startswith("#"):
+            number, data, output = line.split(" ")
+            inputs.setdefault(int(number, 16), []).append((output == "-", bytes.fromhex(data[2:])))
+    return {number: [data for _, data in sorted(entries, key=lambda e: e[0])] for number, entries in inputs.items()}
+
+
+PRECOMPILE_VECTORS = read_vectors()
+# Of the valid ones those that the specification computes quickly.
+for _number in (0x01, 0x06, 0x07, 0x0B, 0x0D, 0x10, 0x11, 0x100):
+    PRECOMPILE_INPUTS[_number] += PRECOMPILE_VECTORS[_number][:3]
+# Logs what the precompile answers to the calldata: success as topic, what was returned as data.
+REPORTING = {
+    number: b"\x36\x5f\x5f\x37\x5f\x5f\x36\x5f" + push(number) + b"\x5a\xfa\x3d\x5f\x5f\x3e\x3d\x5f\xa1"
+    for number in PRECOMPILE_VECTORS
 }
 
 ENVIRONMENT_OPCODES = [0x30, 0x32, 0x33, 0x34, 0x36, 0x38, 0x3A, 0x3D, *range(0x41, 0x49), 0x4A, 0x58, 0x59, 0x5A]

@@ -8,7 +8,14 @@ block on its witness.
 from __future__ import annotations
 
 import pytest
-from conformance.osaka_programs import blocks, genesis_accounts
+from conformance.osaka_programs import (
+    CONTRACTS,
+    KEYS,
+    PRECOMPILE_VECTORS,
+    REPORTING,
+    blocks,
+    genesis_accounts,
+)
 from conformance.osaka_specification import Specification, TransactionRequest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
@@ -49,6 +56,20 @@ def test_blocks_are_the_specifications(
     accounts: list[GenesisAccount], sequence: list[list[TransactionRequest]]
 ) -> None:
     compare(accounts, sequence)
+
+
+@pytest.mark.parametrize("number", sorted(PRECOMPILE_VECTORS), ids=hex)
+def test_precompiles_are_the_specifications(number: int) -> None:
+    """The EIPs' vectors, on which native and pure implementations could differ."""
+    accounts = [
+        GenesisAccount(KEYS[0].address, balance=1),
+        GenesisAccount(CONTRACTS[0], nonce=1, code=REPORTING[number]),
+    ]
+    requests = [
+        TransactionRequest(KEYS[0], 2, CONTRACTS[0], data, gas=2_000_000) for data in PRECOMPILE_VECTORS[number]
+    ]
+    sequence = [requests[start : start + 14] for start in range(0, len(requests), 14)]
+    assert compare(accounts, sequence) == len(requests)
 
 
 @pytest.mark.slow

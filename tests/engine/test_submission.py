@@ -61,6 +61,18 @@ def test_a_set_code_transaction_is_executed(node: Node) -> None:
     assert node.store.blocks[1, 2].logs[0][2] == bytes.fromhex(authority.address[2:])
 
 
+def test_an_authorization_lets_its_authority_s_next_transaction_go_on(start: Callable[..., Node]) -> None:
+    node = start(limits={"nonce_gap_ms": 600_000})
+    node.open(1)
+    authority = PLAYERS[1]
+    waiting = node.submit_later(1, sign(1, authority, 1))
+    # Behind a gap it is no work: others are executed, it isn't tried again.
+    node.submit(1, sign(1, PLAYERS[2], 0))
+    authorization = authority.sign_authorization({"chainId": chain_id(1), "address": COUNTER, "nonce": 0})
+    node.submit(1, sign(1, PLAYERS[0], 0, authorizationList=[authorization]))
+    waiting.result(30)
+
+
 def test_a_call_with_several_transactions_returns_all_hashes(node: Node) -> None:
     raws = [sign(1, PLAYERS[0], nonce) for nonce in range(20)]
     assert node.submit(1, *raws) == [keccak256(raw) for raw in raws]

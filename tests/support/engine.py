@@ -38,10 +38,11 @@ SESSION_ENDED_TOPIC = keccak256(b"SessionEnded(bytes)")
 END_SELECTOR = keccak256(b"endSession(bytes)")[:4]
 
 OPCODES = {
-    "STOP": 0x00, "ADD": 0x01, "SUB": 0x03, "EQ": 0x14, "SHR": 0x1C, "KECCAK256": 0x20, "CALLER": 0x33,
-    "CALLDATALOAD": 0x35, "CALLDATASIZE": 0x36, "CALLDATACOPY": 0x37, "MLOAD": 0x51, "MSTORE": 0x52, "SLOAD": 0x54,
-    "SSTORE": 0x55, "JUMP": 0x56, "JUMPI": 0x57, "JUMPDEST": 0x5B, "PUSH0": 0x5F, "PUSH1": 0x60, "PUSH2": 0x61,
-    "PUSH4": 0x63, "PUSH32": 0x7F, "DUP1": 0x80, "SWAP1": 0x90, "LOG0": 0xA0, "LOG1": 0xA1, "SELFDESTRUCT": 0xFF,
+    "STOP": 0x00, "ADD": 0x01, "SUB": 0x03, "GT": 0x11, "EQ": 0x14, "SHR": 0x1C, "KECCAK256": 0x20, "CALLER": 0x33,
+    "CALLDATALOAD": 0x35, "CALLDATASIZE": 0x36, "CALLDATACOPY": 0x37, "SELFBALANCE": 0x47, "POP": 0x50, "MLOAD": 0x51,
+    "MSTORE": 0x52, "SLOAD": 0x54, "SSTORE": 0x55, "JUMP": 0x56, "JUMPI": 0x57, "GAS": 0x5A, "JUMPDEST": 0x5B,
+    "PUSH0": 0x5F, "PUSH1": 0x60, "PUSH2": 0x61, "PUSH3": 0x62, "PUSH4": 0x63, "PUSH32": 0x7F, "DUP1": 0x80,
+    "SWAP1": 0x90, "LOG0": 0xA0, "LOG1": 0xA1, "CREATE": 0xF0, "SELFDESTRUCT": 0xFF,
 }  # fmt: skip
 
 
@@ -75,6 +76,17 @@ PREDEPLOY_CODE = assemble(
     """
 )
 
+# Logs of 16 KB as long as there is gas for another one.
+LOG_FLOOD_CODE = assemble(":again PUSH2 4000 PUSH0 LOG0 PUSH3 030d40 GAS GT @again JUMPI STOP")
+# Contracts that destroy themselves while they are created (CALLER SELFDESTRUCT), as long as there is gas: they exist
+# within the transaction only (EIP-6780), and give back the wei that they got.
+SELF_DESTRUCT_CODE = assemble(
+    """
+    PUSH2 33ff PUSH0 MSTORE
+    :again PUSH1 02 PUSH1 1e SELFBALANCE CREATE POP PUSH3 030d40 GAS GT @again JUMPI STOP
+    """
+)
+
 TEMPLATE = encode_template(
     map(
         TemplateAccount.from_account,
@@ -86,8 +98,8 @@ TEMPLATE = encode_template(
                 code=assemble("PUSH0 SLOAD PUSH1 01 ADD DUP1 PUSH0 SSTORE PUSH0 MSTORE PUSH1 20 PUSH0 LOG0 STOP"),
             ),
             GenesisAccount(LOOP, nonce=1, code=assemble(":again @again JUMP")),
-            GenesisAccount(LOG_FLOOD, nonce=1, code=assemble(":again PUSH2 4000 PUSH0 LOG0 @again JUMP")),
-            GenesisAccount(SELF_DESTRUCT, nonce=1, balance=7, code=assemble("CALLER SELFDESTRUCT")),
+            GenesisAccount(LOG_FLOOD, nonce=1, code=LOG_FLOOD_CODE),
+            GenesisAccount(SELF_DESTRUCT, nonce=1, balance=7, code=SELF_DESTRUCT_CODE),
             *(GenesisAccount(bytes.fromhex(player.address[2:]), balance=10**18) for player in PLAYERS),
         ],
     )
@@ -261,11 +273,11 @@ class Node:
         )
         self.template = self.engine.add_template(TEMPLATE)
 
-    def open(self, *session_ids: int, init: bool = True) -> None:
+    def open(self, *session_ids: int, init: bool = True, **rules: int) -> None:
         """Opens new sessions and waits until their init message is in block 1."""
         for session_id in session_ids:
             self.store.add_session(session_id)
-            self.open_only(session_id, init=init)
+            self.open_only(session_id, init=init, **rules)
             self.engine.activate(session_id)
         if init:
             for session_id in session_ids:
@@ -274,7 +286,7 @@ class Node:
     def _has_begun(self, session_id: int) -> bool:
         return self.info(session_id).number >= 1
 
-    def open_only(self, session_id: int, *, init: bool = True) -> bytes:
+    def open_only(self, session_id: int, *, init: bool = True, **rules: int) -> bytes:
         return self.engine.open_session(
             session_id,
             chain_id(session_id),
@@ -283,6 +295,7 @@ class Node:
             seed(session_id),
             OPENED_AT,
             init_transaction(session_id) if init else None,
+            **rules,
         )
 
     def restore(self, session_id: int) -> None:

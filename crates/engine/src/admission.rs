@@ -1,17 +1,22 @@
 //! From bytes to a transaction that may join a queue: everything that can be said without the session's state.
 
+use std::sync::Arc;
+
 use alloy_consensus::Transaction as _;
 use alloy_primitives::Bytes;
 use revm::context::result::InvalidTransaction;
 use stf::{MalformedTransaction, PushError, RecoveredTransaction, SystemTransaction, Transaction};
 
 use crate::error::{EngineError, SubmitError};
-use crate::limits::Limits;
 
-/// Decodes a user transaction and recovers its sender; also gives its nonce.
-pub(crate) fn recover(raw: Bytes, chain_id: u64, limits: &Limits) -> Result<(RecoveredTransaction, u64), SubmitError> {
-    if raw.len() > limits.transaction_bytes {
-        return Err(SubmitError::TooLarge { size: raw.len(), limit: limits.transaction_bytes });
+/// Decodes a user transaction of at most `limit` bytes and recovers its sender; also gives its nonce.
+pub(crate) fn recover(
+    raw: Bytes,
+    chain_id: u64,
+    limit: usize,
+) -> Result<(Arc<RecoveredTransaction>, u64), SubmitError> {
+    if raw.len() > limit {
+        return Err(SubmitError::TooLarge { size: raw.len(), limit });
     }
     // Users can't send messages from L1.
     if raw.first() == Some(&stf::SYSTEM_TRANSACTION_TYPE) {
@@ -31,11 +36,14 @@ pub(crate) fn recover(raw: Bytes, chain_id: u64, limits: &Limits) -> Result<(Rec
     if nonce == u64::MAX {
         return Err(SubmitError::Invalid("nonce has max value (EIP-2681)".into()));
     }
-    Ok((transaction, nonce))
+    Ok((transaction.into(), nonce))
 }
 
 /// Decodes a message from L1 that is for this chain.
-pub(crate) fn message(raw: Bytes, chain_id: u64) -> Result<(SystemTransaction, RecoveredTransaction), EngineError> {
+pub(crate) fn message(
+    raw: Bytes,
+    chain_id: u64,
+) -> Result<(SystemTransaction, Arc<RecoveredTransaction>), EngineError> {
     let recovered =
         RecoveredTransaction::decode(raw).map_err(|error| EngineError::InvalidMessage(error.to_string()))?;
     let Transaction::System(message) = &recovered.transaction else {
@@ -47,7 +55,7 @@ pub(crate) fn message(raw: Bytes, chain_id: u64) -> Result<(SystemTransaction, R
     if message.gas_limit > stf::BLOCK_GAS_LIMIT {
         return Err(EngineError::InvalidMessage(format!("gas limit {} exceeds a block's", message.gas_limit)));
     }
-    Ok((message.clone(), recovered))
+    Ok((message.clone(), recovered.into()))
 }
 
 impl From<MalformedTransaction> for SubmitError {
@@ -74,6 +82,7 @@ impl From<PushError> for SubmitError {
             PushError::InitMessage
             | PushError::MessageAfterUserTransaction
             | PushError::MessageIndex { .. }
+            | PushError::MessageOverdue { .. }
             | PushError::State(_) => Self::Internal(error.to_string()),
         }
     }

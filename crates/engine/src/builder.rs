@@ -1,11 +1,11 @@
 //! One turn of a session: a block from what is queued.
 
-use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use alloy_primitives::{b256, keccak256, Address, Bytes, B256};
+use alloy_rlp::Encodable as _;
 use revm::context::result::InvalidTransaction;
 use stf::{BlockBuilder, PushError, RecoveredTransaction, SealedBlock, Transaction, PREDEPLOY};
 
@@ -14,7 +14,7 @@ use crate::error::SubmitError;
 use crate::limits::Limits;
 use crate::preconfirmation::PreconfirmationSigner;
 use crate::queue::{Pending, Waiter};
-use crate::session::Session;
+use crate::session::{now, Phase, Session};
 
 /// keccak256("SessionEnded(bytes)")
 const SESSION_ENDED: B256 = b256!("0xe5dd887d1f16e889af181692f571c7ed73498c5997eb15ab5b2b40d1e6915102");
@@ -75,22 +75,28 @@ fn build(
         }
         return Ok(None);
     }
+    let Some(messages) = take_messages(session, &chain)? else { return Ok(None) };
     let started = Instant::now();
+    let now = now();
     let parent = chain.head();
     let mut builder = BlockBuilder::new(
         parent.header(),
         parent.hash(),
         chain.state().clone(),
         session.chain_id,
-        now(),
+        timestamp(session, &messages, now),
         chain.as_ref(),
     )
     .map_err(|error| error.to_string())?;
 
-    let messages = take_messages(session, &chain)?;
+    let mut room = Room(session.rules.block_bytes);
     for message in &messages {
-        match builder.push(message) {
-            Ok(_) => {}
+        if builder.transaction_count() > 0 && !room.fits(message) {
+            session.lock_queue().work = true;
+            break;
+        }
+        match builder.push(message.clone()) {
+            Ok(_) => room.take(message),
             Err(PushError::BlockFull { .. } | PushError::Ended) => {
                 session.lock_queue().work = true;
                 break;
@@ -105,7 +111,15 @@ fn build(
         session.lock_queue().messages_taken = parent.inbox_count + messages_pushed.saturating_sub(init);
     }
     if all_messages {
-        push_user_transactions(session, &mut builder, started, limits, waiters)?;
+        match session.check_followed(now) {
+            Ok(()) => push_user_transactions(session, &mut builder, room, started, limits, waiters)?,
+            Err(error) => {
+                let drained = session.lock_queue().drain();
+                for pending in drained {
+                    pending.answer(Err(error.clone()));
+                }
+            }
+        }
     }
     if builder.transaction_count() == 0 {
         return Ok(None);
@@ -114,9 +128,38 @@ fn build(
     Ok(Some(committed(session.id, parent, chain.has_init(), sealed, signer)))
 }
 
-/// The messages that the next block must start with: init in block 1, then forced ones in order.
-fn take_messages(session: &Session, chain: &Chain) -> Result<Vec<RecoveredTransaction>, String> {
+/// The time of the next block: now, but for INVARIANT I4, by which a block with a forced message has a parent that isn't
+/// later than the message's time. Any of `messages` but the first may be left to the next block, and what L1 has that
+/// isn't known here comes in a later one.
+fn timestamp(session: &Session, messages: &[Arc<RecoveredTransaction>], now: u64) -> u64 {
+    let due = messages.iter().skip(1).filter_map(|message| match &message.transaction {
+        Transaction::System(message) => Some(message.due_at),
+        Transaction::User(_) => None,
+    });
+    due.chain(session.due_at_unknown()).fold(now, u64::min)
+}
+
+/// What is left of the bytes of data that a block may have; None is without bound.
+#[derive(Clone, Copy)]
+struct Room(Option<usize>);
+
+impl Room {
+    fn fits(self, transaction: &RecoveredTransaction) -> bool {
+        self.0.is_none_or(|left| transaction.raw.length() <= left)
+    }
+
+    fn take(&mut self, transaction: &RecoveredTransaction) {
+        self.0 = self.0.map(|left| left.saturating_sub(transaction.raw.length()));
+    }
+}
+
+/// The messages that the next block must start with: init in block 1, then forced ones in order. None if the session was
+/// dropped while it waited for its turn.
+fn take_messages(session: &Session, chain: &Chain) -> Result<Option<Vec<Arc<RecoveredTransaction>>>, String> {
     let mut queue = session.lock_queue();
+    if session.phase() == Phase::Dropped {
+        return Ok(None);
+    }
     queue.work = false;
     let mut messages = Vec::new();
     if chain.number() == 0 && chain.has_init() {
@@ -126,35 +169,40 @@ fn take_messages(session: &Session, chain: &Chain) -> Result<Vec<RecoveredTransa
     messages.extend(queue.messages.range(chain.head().inbox_count..).map(|(_, message)| message.clone()));
     // Those that don't fit are released when the number of pushed ones is known.
     queue.messages_taken = queue.messages.last_key_value().map_or(0, |(last, _)| last + 1);
-    Ok(messages)
+    Ok(Some(messages))
 }
 
 fn push_user_transactions(
     session: &Session,
     builder: &mut BlockBuilder<'_>,
+    mut room: Room,
     started: Instant,
     limits: &Limits,
     waiters: &mut Vec<Submission>,
 ) -> Result<(), String> {
-    // Senders whose next transaction can't be executed yet.
-    let mut parked: HashSet<Address> = HashSet::new();
     while !builder.has_ended() {
         if started.elapsed() >= limits.block_time && builder.transaction_count() > 0 {
             session.lock_queue().work = true;
             break;
         }
-        let Some(pending) = session.lock_queue().take(&parked) else { break };
+        let Some(pending) = session.lock_queue().take() else { break };
         let sender = pending.transaction.sender;
         let first = builder.transaction_count() == 0;
-        match builder.push(&pending.transaction) {
+        if !first && !room.fits(&pending.transaction) {
+            let mut queue = session.lock_queue();
+            queue.put_back(pending);
+            queue.work = true;
+            break;
+        }
+        match builder.push(pending.transaction.clone()) {
             Ok(_) => {
+                room.take(&pending.transaction);
                 let Pending { transaction, waiter, .. } = pending;
                 waiters.push(Submission { sender, hash: transaction.hash, waiter });
             }
             Err(PushError::Invalid(InvalidTransaction::NonceTooHigh { .. })) => {
-                session.lock_queue().put_back(pending);
+                session.lock_queue().park(pending);
                 session.expire_later(sender);
-                parked.insert(sender);
             }
             Err(PushError::BlockFull { .. }) if !first => {
                 let mut queue = session.lock_queue();
@@ -172,9 +220,13 @@ fn push_user_transactions(
                 return Err(reason);
             }
             Err(error) => {
-                let more = session.lock_queue().reject(&pending, Instant::now());
+                let next = match error {
+                    PushError::Invalid(InvalidTransaction::NonceTooLow { state, .. }) => state,
+                    _ => pending.nonce,
+                };
+                let waiting = session.lock_queue().reject(&pending, next, Instant::now());
                 pending.answer(Err(error.into()));
-                if more {
+                if waiting {
                     session.expire_later(sender);
                 }
             }
@@ -185,11 +237,6 @@ fn push_user_transactions(
         session.lock_queue().work = true;
     }
     Ok(())
-}
-
-/// Seconds since 1970; the builder raises it to the parent's timestamp.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Completes a built or verified block with what the engine keeps besides.
@@ -207,7 +254,7 @@ pub(crate) fn committed(
     CommittedBlock {
         session_id,
         preconfirmation: signer.map(|signer| signer.sign(session_id, sealed.header.number, &sealed.hash)),
-        size: sealed.encoded().len(),
+        size: sealed.encoded_length(),
         inbox_count: parent.inbox_count + messages - init,
         result,
         sealed,

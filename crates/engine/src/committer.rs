@@ -75,14 +75,21 @@ fn persist(host: &dyn Host, blocks: &[Arc<CommittedBlock>]) -> Result<(), Persis
 /// The block is durable: publish it, then answer.
 fn accept(candidate: Candidate) {
     let Candidate { session, block, waiters } = candidate;
+    // Only this thread appends to an active session's chain: nobody has to wait at the lock while it grows.
+    let chain = Arc::new(session.chain().with_block(block.clone()));
+    let delegates = block.sealed.transactions.iter().any(|transaction| transaction.transaction.is_set_code());
     {
         let mut queue = session.lock_queue();
-        session.publish(block.clone());
+        session.publish(chain, block.clone());
         let settled: Vec<_> = waiters.iter().map(|submission| (submission.sender, submission.hash)).collect();
         queue.settle(&settled, None);
         queue.init = None;
         queue.messages = queue.messages.split_off(&block.inbox_count);
         queue.messages_taken = 0;
+        // Authorisations raise the nonces of accounts that sent nothing (EIP-7702).
+        if delegates && queue.admit_all(|sender| session.committed_nonce(sender)) {
+            queue.work = true;
+        }
     }
     for submission in waiters {
         // INVARIANT I6: acknowledged after the store said that it is on disk.

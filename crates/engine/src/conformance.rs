@@ -53,7 +53,7 @@ pub fn execute_blocks(
         for raw in transactions {
             errors.push(match RecoveredTransaction::decode(raw.into()) {
                 Err(error) => Some(error.to_string()),
-                Ok(transaction) => builder.push(&transaction).err().map(|error| error.to_string()),
+                Ok(transaction) => builder.push(transaction.into()).err().map(|error| error.to_string()),
             });
         }
         if builder.transaction_count() == 0 {

@@ -1,7 +1,7 @@
 //! All sessions of a process: templates, registry, builders, committer.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{channel, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +24,7 @@ use crate::preconfirmation::{PreconfirmationDomain, PreconfirmationSigner};
 use crate::registry::Registry;
 use crate::rpc::RpcServer;
 use crate::scheduler::Scheduler;
-use crate::session::{Context, Phase, Session};
+use crate::session::{Context, Phase, Session, SessionRules};
 use crate::wakes::{Wake, WakeResult, Wakes};
 
 /// How long a request waits for a session that someone else is restoring.
@@ -58,6 +58,7 @@ pub struct SessionOpening {
     pub timestamp: u64,
     /// The raw init message; None for a template-building session.
     pub init_transaction: Option<Bytes>,
+    pub rules: SessionRules,
 }
 
 /// What the engine is made with.
@@ -119,6 +120,7 @@ impl Engine {
                 runtime: runtime.handle().clone(),
                 limits,
                 stopping: AtomicBool::new(false),
+                followed_until: AtomicU64::new(0),
             }),
             host,
             signer,
@@ -211,7 +213,8 @@ impl Engine {
                 "session {id} was dropped and its last block is still being stored"
             )));
         }
-        self.sessions.insert(Session::new(id, opening.chain_id, block, init, self.context.clone()))?;
+        let context = self.context.clone();
+        self.sessions.insert(Session::new(id, opening.chain_id, block, init, opening.rules, context))?;
         self.wakes.lock().opened(id);
         Ok(hash)
     }
@@ -232,7 +235,7 @@ impl Engine {
         Ok(Arc::new(CommittedBlock {
             session_id,
             preconfirmation: self.signer.as_ref().map(|signer| signer.sign(session_id, 0, &hash)),
-            size: sealed.encoded().len(),
+            size: sealed.encoded_length(),
             inbox_count: 0,
             result: None,
             sealed,
@@ -302,6 +305,12 @@ impl Engine {
             .map(|raw| admission::message(raw, session.chain_id).map(|(message, recovered)| (message.index, recovered)))
             .collect::<Result<_, _>>()?;
         session.enqueue_messages(messages)
+    }
+
+    /// All forced messages that L1 enqueued up to this time, in seconds since 1970, have been given to their sessions (or
+    /// are in the store, for those not in memory). It may go back after a reorganisation of L1.
+    pub fn followed_until(&self, l1_timestamp: u64) {
+        self.context.followed_until.store(l1_timestamp, Ordering::Release);
     }
 
     /// Takes a session out of memory. A block that is being built or committed is finished first. False if it wasn't there.
@@ -624,6 +633,7 @@ mod tests {
             from: stf::SYSTEM_ADDRESS,
             to: stf::PREDEPLOY,
             gas_limit: 100_000,
+            due_at: u64::MAX,
             data: Bytes::new(),
         };
         let open = |session_id| {
@@ -635,6 +645,7 @@ mod tests {
                 seed: B256::ZERO,
                 timestamp: 1,
                 init_transaction: Some(message(session_id).encoded()),
+                rules: SessionRules::default(),
             };
             engine.open_session(opening).unwrap();
             engine.loaded(session_id).unwrap()
@@ -650,6 +661,12 @@ mod tests {
         assert!(broken.wait_idle(deadline) && sound.wait_idle(deadline));
         assert_eq!(engine.loaded_ids(), [2]);
         assert_eq!((broken.phase(), broken.chain().number(), sound.chain().number()), (Phase::Dropped, 0, 1));
+
+        // One that is dropped while it waits for its turn has not failed.
+        let dropped = open(3);
+        dropped.enqueue_messages(vec![(0, message(3).into())]).unwrap();
+        engine.sessions.remove(3, SubmitError::SessionDropped(3));
+        assert!(matches!(builder::take_turn(&dropped, None, engine.limits()), Turn::Empty));
 
         // It can come back.
         let again = open(1);

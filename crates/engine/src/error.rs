@@ -46,6 +46,9 @@ pub enum SubmitError {
     /// The session left this process's memory (its lease was lost, it was dropped or it crashed) before the transaction was durable.
     #[error("session {0} is no longer served here; send the transaction again")]
     SessionDropped(u64),
+    /// A forced message of L1 that isn't known here may be due: no user's transaction may overtake it (INVARIANT I4).
+    #[error("L1 is not followed (last L1 time seen: {followed_until}); send the transaction again later")]
+    L1NotFollowed { followed_until: u64 },
     /// The store did not take the block; the transaction was not executed.
     #[error("store unavailable: {0}")]
     StoreUnavailable(String),
@@ -78,6 +81,7 @@ impl SubmitError {
             Self::SessionEnded => "SessionEnded",
             Self::UnknownSession(_) => "UnknownSession",
             Self::SessionDropped(_) => "SessionDropped",
+            Self::L1NotFollowed { .. } => "L1NotFollowed",
             Self::StoreUnavailable(_) => "StoreUnavailable",
             Self::ShuttingDown => "ShuttingDown",
             Self::Internal(_) => "Internal",

@@ -16,7 +16,7 @@ use crate::engine::{self, EngineOptions, SessionOpening};
 use crate::error::{CallError, EngineError, PersistError, RestoreError};
 use crate::host::Host;
 use crate::limits::Limits;
-use crate::session::Phase;
+use crate::session::{Phase, SessionRules};
 
 /// The exception classes, made from `exceptions.py`.
 struct Exceptions {
@@ -424,7 +424,7 @@ impl PyEngine {
         added.map(PyTemplate).map_err(|error| raise(py, |exceptions| &exceptions.template, (error.to_string(),)))
     }
 
-    #[pyo3(signature = (session_id, chain_id, state_root, config_hash, seed, timestamp, init_transaction))]
+    #[pyo3(signature = (session_id, chain_id, state_root, config_hash, seed, timestamp, init_transaction, inclusion_delay = None, block_bytes = None))]
     #[allow(clippy::too_many_arguments)] // As documented for Python.
     fn open_session<'py>(
         &self,
@@ -436,6 +436,8 @@ impl PyEngine {
         seed: &[u8],
         timestamp: u64,
         init_transaction: Option<Vec<u8>>,
+        inclusion_delay: Option<u64>,
+        block_bytes: Option<usize>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let opening = SessionOpening {
             session_id,
@@ -445,6 +447,7 @@ impl PyEngine {
             seed: word("seed", seed)?,
             timestamp,
             init_transaction: init_transaction.map(Bytes::from),
+            rules: SessionRules { inclusion_delay: inclusion_delay.filter(|delay| *delay > 0), block_bytes },
         };
         let hash = py.detach(|| self.engine.open_session(opening)).map_err(|error| engine_error(py, &error))?;
         Ok(PyBytes::new(py, hash.as_slice()))
@@ -470,6 +473,10 @@ impl PyEngine {
     fn enqueue_messages(&self, py: Python<'_>, session_id: u64, transactions: Vec<Vec<u8>>) -> PyResult<()> {
         py.detach(|| self.engine.enqueue_messages(session_id, owned(transactions)))
             .map_err(|error| engine_error(py, &error))
+    }
+
+    fn followed_until(&self, l1_timestamp: u64) {
+        self.engine.followed_until(l1_timestamp);
     }
 
     fn submit<'py>(

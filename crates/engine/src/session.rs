@@ -1,8 +1,8 @@
 //! A session in memory: its committed chain, its queue, and the way in for transactions.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, Bytes, B256};
 use arc_swap::ArcSwap;
@@ -14,11 +14,14 @@ use crate::admission;
 use crate::chain::{Chain, CommittedBlock};
 use crate::error::{EngineError, RestoreError, SubmitError};
 use crate::limits::Limits;
-use crate::queue::{Activity, Pending, Queue};
+use crate::queue::{Activity, Expiry, Pending, Queue};
 use crate::scheduler::Scheduler;
 
 /// Blocks that a slow subscriber may be behind before it loses some.
 const SUBSCRIBER_BACKLOG: usize = 1024;
+
+/// Bytes that the length of a transaction takes at most where it is in a list: of up to 2^24 bytes.
+const LENGTH_BYTES: usize = 4;
 
 /// What a session lives through in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +39,29 @@ pub(crate) struct Context {
     pub runtime: tokio::runtime::Handle,
     pub limits: Limits,
     pub stopping: AtomicBool,
+    /// L1 time up to which all forced messages are known, in seconds since 1970.
+    pub followed_until: AtomicU64,
+}
+
+/// What a session's terms ask of its blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionRules {
+    /// Seconds from a message's enqueuing on L1 to the time until which it must be included (INVARIANT I4). None where
+    /// there are no messages.
+    pub inclusion_delay: Option<u64>,
+    /// Bytes that a block's transactions may have in a claim's data, each with its length (docs/protocol.md 8).
+    pub block_bytes: Option<usize>,
 }
 
 /// One session of this process. Readers take `chain()`, an immutable snapshot, and hold no lock.
 pub struct Session {
     pub id: u64,
     pub chain_id: u64,
+    pub rules: SessionRules,
     this: Weak<Session>,
     chain: ArcSwap<Chain>,
-    blocks: broadcast::Sender<Arc<CommittedBlock>>,
+    /// Made for the first subscriber: most sessions have none, and its buffer takes 32 KB.
+    blocks: OnceLock<broadcast::Sender<Arc<CommittedBlock>>>,
     phase: watch::Sender<Phase>,
     queue: Mutex<Queue>,
     /// Signalled when the session becomes idle.
@@ -59,7 +76,8 @@ impl Session {
         id: u64,
         chain_id: u64,
         genesis: Arc<CommittedBlock>,
-        init: Option<RecoveredTransaction>,
+        init: Option<Arc<RecoveredTransaction>>,
+        rules: SessionRules,
         context: Arc<Context>,
     ) -> Arc<Self> {
         let mut queue = Queue::new();
@@ -67,9 +85,10 @@ impl Session {
         Arc::new_cyclic(|this| Self {
             id,
             chain_id,
+            rules,
             this: this.clone(),
             chain: ArcSwap::from_pointee(Chain::new(genesis)),
-            blocks: broadcast::channel(SUBSCRIBER_BACKLOG).0,
+            blocks: OnceLock::new(),
             phase: watch::channel(Phase::Restoring).0,
             queue: Mutex::new(queue),
             idle: Condvar::new(),
@@ -85,7 +104,7 @@ impl Session {
 
     /// Every block committed from now on, in order.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<CommittedBlock>> {
-        self.blocks.subscribe()
+        self.blocks.get_or_init(|| broadcast::channel(SUBSCRIBER_BACKLOG).0).subscribe()
     }
 
     /// The nonce that the account's next transaction should have, those in the queue counted.
@@ -108,15 +127,16 @@ impl Session {
     }
 
     /// Decodes a transaction and recovers its sender, which takes long; also gives its nonce.
-    pub(crate) fn recover(&self, raw: Bytes) -> Result<(RecoveredTransaction, u64), SubmitError> {
+    pub(crate) fn recover(&self, raw: Bytes) -> Result<(Arc<RecoveredTransaction>, u64), SubmitError> {
         self.check_open()?;
-        admission::recover(raw, self.chain_id, &self.context.limits)
+        self.check_followed(now())?;
+        admission::recover(raw, self.chain_id, self.transaction_bytes())
     }
 
     /// Queues a transaction; the receiver resolves when it is durable or refused.
     pub(crate) fn enqueue_recovered(
         &self,
-        transaction: RecoveredTransaction,
+        transaction: Arc<RecoveredTransaction>,
         nonce: u64,
     ) -> Result<oneshot::Receiver<Result<B256, SubmitError>>, SubmitError> {
         let sender = transaction.sender;
@@ -143,15 +163,41 @@ impl Session {
         }
         let gap = nonce > queue.pending_nonce(&sender, committed);
         let pending = Pending { transaction, nonce, waiter, since: Instant::now(), taken_before: None };
-        if !queue.insert(pending) {
+        if !queue.insert(pending, next) {
             return Err(SubmitError::NonceQueued { nonce });
         }
-        self.wake_up(&mut queue);
+        // What waits for its predecessors is no reason to build a block.
+        if queue.is_ready(&sender) {
+            self.wake_up(&mut queue);
+        }
         drop(queue);
         if gap {
             self.expire_later(sender);
         }
         Ok(receiver)
+    }
+
+    /// Bytes of the largest user transaction: one that fits into a block of its own.
+    fn transaction_bytes(&self) -> usize {
+        let limit = self.context.limits.transaction_bytes;
+        self.rules.block_bytes.map_or(limit, |bytes| limit.min(bytes.saturating_sub(LENGTH_BYTES)))
+    }
+
+    /// Time until which a forced message that isn't known here must be included, at the earliest.
+    pub(crate) fn due_at_unknown(&self) -> Option<u64> {
+        let followed_until = self.context.followed_until.load(Ordering::Acquire);
+        Some(followed_until.saturating_add(self.rules.inclusion_delay?))
+    }
+
+    /// INVARIANT I4: a user's transaction is executed `now` only if no unknown message must come before it.
+    pub(crate) fn check_followed(&self, now: u64) -> Result<(), SubmitError> {
+        match self.due_at_unknown() {
+            // A second for the clocks and for the time from here to the block.
+            Some(due_at) if now.saturating_add(1) > due_at => {
+                Err(SubmitError::L1NotFollowed { followed_until: self.context.followed_until.load(Ordering::Acquire) })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_open(&self) -> Result<(), SubmitError> {
@@ -167,14 +213,14 @@ impl Session {
         Ok(())
     }
 
-    fn committed_nonce(&self, address: &Address) -> u64 {
+    pub(crate) fn committed_nonce(&self, address: &Address) -> u64 {
         // The state is complete (never a witness), so that reading it can't fail; an unreadable account has no nonce.
         let account = self.chain.load().state().account(address);
         account.ok().flatten().map_or(0, |account| account.nonce)
     }
 
     /// Queues forced messages. Those in the chain, in flight or queued already are ignored; a queued one is replaced when L1 reorganised before it was executed.
-    pub(crate) fn enqueue_messages(&self, messages: Vec<(u64, RecoveredTransaction)>) -> Result<(), EngineError> {
+    pub(crate) fn enqueue_messages(&self, messages: Vec<(u64, Arc<RecoveredTransaction>)>) -> Result<(), EngineError> {
         let mut queue = self.queue.lock();
         let chain = self.chain.load();
         if chain.has_ended() {
@@ -262,28 +308,47 @@ impl Session {
 
     /// Answers "nonce too high" to the sender's transactions whose predecessors have not come in time.
     pub(crate) fn expire_later(&self, sender: Address) {
+        if !self.queue.lock().start_timer(sender) {
+            return;
+        }
         let session = self.this.clone();
         let patience = self.context.limits.nonce_gap;
         self.context.runtime.spawn(async move {
-            tokio::time::sleep(patience).await;
-            let Some(session) = session.upgrade() else { return };
-            let (next, expired) = {
-                let mut queue = session.queue.lock();
-                let committed = session.committed_nonce(&sender);
-                queue.expire(&sender, committed, patience, Instant::now())
-            };
-            for pending in expired {
-                let nonce = pending.nonce;
-                pending.answer(Err(SubmitError::NonceTooHigh { next, nonce }));
+            let mut pause = Some(patience);
+            while let Some(time) = pause {
+                tokio::time::sleep(time).await;
+                let Some(session) = session.upgrade() else { return };
+                pause = session.expire(&sender, patience);
             }
         });
     }
 
-    /// Makes a durable block visible. Only the committer calls this, and restoring.
-    pub(crate) fn publish(&self, block: Arc<CommittedBlock>) {
+    /// Answers those that have waited for `patience`; says when to look again.
+    fn expire(&self, sender: &Address, patience: Duration) -> Option<Duration> {
+        let Expiry { next, expired, again, .. } = {
+            let mut queue = self.queue.lock();
+            let committed = self.committed_nonce(sender);
+            let expiry = queue.expire(sender, committed, patience, Instant::now());
+            if expiry.is_ready {
+                self.wake_up(&mut queue);
+            }
+            expiry
+        };
+        for pending in expired {
+            let nonce = pending.nonce;
+            pending.answer(Err(SubmitError::NonceTooHigh { next, nonce }));
+        }
+        again
+    }
+
+    /// Makes a durable block visible; `chain` ends with it. Only the committer calls this, and restoring.
+    pub(crate) fn publish(&self, chain: Arc<Chain>, block: Arc<CommittedBlock>) {
         // INVARIANT I6: the block is on disk before any reader can see it.
-        self.chain.store(Arc::new(self.chain.load().with_block(block.clone())));
-        let _ = self.blocks.send(block);
+        self.chain.store(chain);
+        if let Some(blocks) = self.blocks.get() {
+            // Nobody may be subscribed any more.
+            let _ = blocks.send(block);
+        }
     }
 
     pub fn phase(&self) -> Phase {
@@ -302,7 +367,7 @@ impl Session {
         if self.phase() != Phase::Restoring {
             return Err(RestoreError::AlreadyActive(self.id));
         }
-        self.publish(block);
+        self.publish(Arc::new(self.chain().with_block(block.clone())), block);
         Ok(())
     }
 
@@ -356,4 +421,9 @@ impl Session {
         }
         true
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

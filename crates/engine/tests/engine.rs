@@ -8,6 +8,7 @@ use _engine::error::PersistError;
 use _engine::host::Host;
 use _engine::limits::Limits;
 use _engine::preconfirmation::PreconfirmationDomain;
+use _engine::session::SessionRules;
 use _engine::{CallError, CommittedBlock, Engine, SessionError, SubmitError};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
@@ -84,6 +85,7 @@ fn open(engine: &Engine, session_id: u64) {
         seed: B256::repeat_byte(2),
         timestamp: 1_700_000_000,
         init_transaction: None,
+        rules: SessionRules::default(),
     };
     engine.open_session(opening).unwrap();
     engine.activate(session_id).unwrap();

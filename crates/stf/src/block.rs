@@ -69,6 +69,12 @@ fn is_list(raw: &[u8]) -> bool {
     raw.first().is_some_and(|byte| *byte >= 0xc0)
 }
 
+/// Length of the block's encoding.
+pub(crate) fn encoded_length<'a>(header: &Header, transactions: impl Iterator<Item = &'a Bytes>) -> usize {
+    let list = |payload_length: usize| RlpHeader { list: true, payload_length }.length_with_payload();
+    list(header.length() + list(transactions.map(body_length).sum()) + 2)
+}
+
 fn body_length(raw: &Bytes) -> usize {
     if is_list(raw) {
         raw.len()

@@ -1,6 +1,6 @@
 //! Building of blocks. Verification builds the block again and compares, so that both have one executor.
 
-use crate::block::{ordered_trie_root, Block};
+use crate::block::{encoded_length, ordered_trie_root, Block};
 use crate::constants::{EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY, TRANSACTION_GAS_LIMIT_CAP};
 use crate::error::{PushError, StateError};
 use crate::execution::{
@@ -11,6 +11,7 @@ use crate::receipt::{receipts_root, Receipt};
 use crate::state::State;
 use crate::transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{keccak256, Address, Bloom, Bytes, B256, U256};
@@ -24,7 +25,7 @@ pub struct SealedBlock {
     pub header: Header,
     /// Hash of the header.
     pub hash: B256,
-    pub transactions: Vec<RecoveredTransaction>,
+    pub transactions: Vec<Arc<RecoveredTransaction>>,
     pub receipts: Vec<Receipt>,
     /// The state after the block.
     pub state: State,
@@ -44,6 +45,11 @@ impl SealedBlock {
     /// `rlp([header, transactions, [], []])`.
     pub fn encoded(&self) -> Bytes {
         self.block().encoded()
+    }
+
+    /// Length of [`encoded`](Self::encoded), which isn't made for it.
+    pub fn encoded_length(&self) -> usize {
+        encoded_length(&self.header, self.transactions.iter().map(|transaction| &transaction.raw))
     }
 }
 
@@ -81,7 +87,9 @@ pub struct BlockBuilder<'a> {
     evm: SessionEvm<'a>,
     header: Header,
     chain_id: u64,
-    transactions: Vec<RecoveredTransaction>,
+    /// The parent's, in seconds since 1970.
+    parent_timestamp: u64,
+    transactions: Vec<Arc<RecoveredTransaction>>,
     receipts: Vec<Receipt>,
     /// Hash of the init message with which the block must start.
     init_message_hash: Option<B256>,
@@ -125,6 +133,7 @@ impl<'a> BlockBuilder<'a> {
             evm: session_evm(reader, &environment, chain_id, |_| {}),
             header,
             chain_id,
+            parent_timestamp: parent.timestamp,
             transactions: Vec::new(),
             receipts: Vec::new(),
             init_message_hash,
@@ -136,7 +145,7 @@ impl<'a> BlockBuilder<'a> {
     }
 
     /// Executes a transaction as the block's next. One that can't be leaves the builder as it was.
-    pub fn push(&mut self, transaction: &RecoveredTransaction) -> Result<&Receipt, PushError> {
+    pub fn push(&mut self, transaction: Arc<RecoveredTransaction>) -> Result<&Receipt, PushError> {
         if self.has_ended {
             return Err(PushError::Ended);
         }
@@ -164,7 +173,7 @@ impl<'a> BlockBuilder<'a> {
         if gas_limit > gas_left {
             return Err(PushError::BlockFull { gas_limit, gas_left });
         }
-        let result = execute(&mut self.evm, transaction).map_err(|error| match error {
+        let result = execute(&mut self.evm, &transaction).map_err(|error| match error {
             ExecutionError::Invalid(error) => PushError::Invalid(error),
             ExecutionError::State(error) => PushError::State(error),
         })?;
@@ -177,9 +186,8 @@ impl<'a> BlockBuilder<'a> {
             Transaction::User(_) => self.has_user_transaction = true,
         }
         self.has_ended = self.is_result_set();
-        let kind = transaction.transaction.transaction_type();
-        self.transactions.push(transaction.clone());
-        self.receipts.push(make_receipt(kind, result, self.header.gas_limit - gas_left));
+        self.receipts.push(make_receipt(&transaction, result, self.header.gas_limit - gas_left));
+        self.transactions.push(transaction);
         Ok(&self.receipts[self.receipts.len() - 1])
     }
 
@@ -197,12 +205,17 @@ impl<'a> BlockBuilder<'a> {
         if self.has_user_transaction {
             return Err(PushError::MessageAfterUserTransaction);
         }
+        let index = message.index;
         match self.next_message {
-            Some(expected) if expected != message.index => {
-                Err(PushError::MessageIndex { expected, actual: message.index })
-            }
-            _ => Ok(()),
+            Some(expected) if expected != index => return Err(PushError::MessageIndex { expected, actual: index }),
+            _ => {}
         }
+        // INVARIANT I4: no block later than the time until which a message must be included comes before it.
+        let (due_at, parent) = (message.due_at, self.parent_timestamp);
+        if parent > due_at {
+            return Err(PushError::MessageOverdue { index, due_at, parent });
+        }
+        Ok(())
     }
 
     /// Whether the execution so far has set slot 0 of the session contract. It was zero before.

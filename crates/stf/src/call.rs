@@ -2,7 +2,7 @@
 
 use crate::builder::child_header;
 use crate::error::StateError;
-use crate::execution::{make_receipt, session_context, BlockHashes, Environment, ExecutionError, StateReader};
+use crate::execution::{session_context, BlockHashes, Environment, ExecutionError, StateReader};
 use crate::state::State;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use alloy_primitives::map::AddressSet;
 use alloy_primitives::{Address, Bytes, Log, TxKind, B256, U256};
 use core::sync::atomic::{AtomicBool, Ordering};
 use revm::bytecode::opcode::JUMPDEST;
-use revm::context::result::{ExecutionResult, InvalidTransaction};
+use revm::context::result::{ExecutionResult, InvalidTransaction, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, Journal, TxEnv};
 use revm::context_interface::either::Either;
 use revm::handler::{EthPrecompiles, PrecompileProvider};
@@ -196,6 +196,15 @@ pub fn call_with_access_list(
     Ok((outcome, AccessList(items)))
 }
 
+/// The block of a call may have any number: blocks before it that there aren't have hash zero.
+struct SimulatedHashes<'a>(&'a dyn BlockHashes);
+
+impl BlockHashes for SimulatedHashes<'_> {
+    fn block_hash(&self, number: u64) -> Option<B256> {
+        Some(self.0.block_hash(number).unwrap_or_default())
+    }
+}
+
 fn execute_call(
     state: &State,
     environment: &BlockEnvironment,
@@ -207,9 +216,10 @@ fn execute_call(
         Some(nonce) => nonce,
         None => state.account(&request.from).map_err(CallError::State)?.map_or(0, |account| account.nonce),
     };
+    let ancestors = SimulatedHashes(ancestors);
     let parent = environment.number.saturating_sub(1);
     let parent_hash = ancestors.block_hash(parent).unwrap_or_default();
-    let reader = StateReader::new(state.clone(), (parent, parent_hash), ancestors);
+    let reader = StateReader::new(state.clone(), (parent, parent_hash), &ancestors);
     let block = Environment {
         number: environment.number,
         timestamp: environment.timestamp,
@@ -258,18 +268,16 @@ fn execute_call(
         ExecutionError::Invalid(error) => CallError::Invalid(error),
         ExecutionError::State(error) => CallError::State(error),
     })?;
-    let status = match &result {
-        ExecutionResult::Success { .. } => CallStatus::Success,
-        ExecutionResult::Revert { .. } => CallStatus::Revert,
-        ExecutionResult::Halt { reason, .. } => CallStatus::Halt(reason.to_string()),
+    let gas_used = result.tx_gas_used();
+    let (status, output, logs, contract_address) = match result {
+        ExecutionResult::Success { logs, output: Output::Call(output), .. } => {
+            (CallStatus::Success, output, logs, None)
+        }
+        ExecutionResult::Success { logs, output: Output::Create(output, address), .. } => {
+            (CallStatus::Success, output, logs, address)
+        }
+        ExecutionResult::Revert { output, .. } => (CallStatus::Revert, output, Vec::new(), None),
+        ExecutionResult::Halt { reason, .. } => (CallStatus::Halt(reason.to_string()), Bytes::new(), Vec::new(), None),
     };
-    let receipt = make_receipt(tx_type, result, 0);
-    let outcome = CallOutcome {
-        status,
-        gas_used: receipt.gas_used,
-        output: receipt.output,
-        logs: receipt.logs,
-        contract_address: receipt.contract_address,
-    };
-    Ok((outcome, evm.finalize()))
+    Ok((CallOutcome { status, gas_used, output, logs, contract_address }, evm.finalize()))
 }

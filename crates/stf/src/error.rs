@@ -140,6 +140,8 @@ pub enum PushError {
     MessageAfterUserTransaction,
     /// A forced message out of order.
     MessageIndex { expected: u64, actual: u64 },
+    /// A forced message that had to be in the session before: the parent block is later than the message's time.
+    MessageOverdue { index: u64, due_at: u64, parent: u64 },
     /// The state can't be read.
     State(StateError),
 }
@@ -159,6 +161,9 @@ impl fmt::Display for PushError {
             Self::MessageAfterUserTransaction => f.write_str("message from L1 after a user's transaction"),
             Self::MessageIndex { expected, actual } => {
                 write!(f, "message {actual} from L1, expected {expected}")
+            }
+            Self::MessageOverdue { index, due_at, parent } => {
+                write!(f, "message {index} from L1 was due at {due_at}, the parent block is of {parent}")
             }
             Self::State(error) => write!(f, "state: {error}"),
         }

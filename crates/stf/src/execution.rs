@@ -9,8 +9,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{keccak256, map::HashMap, Address, Bytes, TxKind, B256, KECCAK256_EMPTY, U256};
-use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, Output};
+use alloy_primitives::{keccak256, map::HashMap, Address, TxKind, B256, KECCAK256_EMPTY, U256};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, ContextSetters, ContextTr, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
@@ -350,25 +350,25 @@ fn run_message<'a>(
     handler.execution_result(evm, result, result_gas)
 }
 
-/// The receipt of an executed transaction, after which `cumulative_gas_used` gas is used in its block.
-pub(crate) fn make_receipt(transaction_type: u8, result: ExecutionResult<HaltReason>, gas_used_before: u64) -> Receipt {
+/// The receipt of an executed transaction, before which `gas_used_before` gas was used in its block. What the
+/// transaction returned or reverted with is dropped: it can be megabytes, and blocks are kept in memory.
+pub(crate) fn make_receipt(
+    transaction: &RecoveredTransaction,
+    result: ExecutionResult<HaltReason>,
+    gas_used_before: u64,
+) -> Receipt {
     let gas_used = result.tx_gas_used();
-    let (status, logs, output, contract_address) = match result {
-        ExecutionResult::Success { logs, output, .. } => match output {
-            Output::Call(output) => (true, logs, output, None),
-            Output::Create(output, address) => (true, logs, output, address),
-        },
-        ExecutionResult::Revert { output, .. } => (false, Vec::new(), output, None),
-        ExecutionResult::Halt { .. } => (false, Vec::new(), Bytes::new(), None),
+    let (status, logs) = match result {
+        ExecutionResult::Success { logs, .. } => (true, logs),
+        ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => (false, Vec::new()),
     };
     Receipt {
-        transaction_type,
+        transaction_type: transaction.transaction.transaction_type(),
         status,
         cumulative_gas_used: gas_used_before.saturating_add(gas_used),
         gas_used,
         bloom: logs_bloom(&logs),
         logs,
-        contract_address,
-        output,
+        contract_address: transaction.created_address(),
     }
 }

@@ -19,10 +19,8 @@ pub struct Receipt {
     /// Bloom filter over the logs.
     pub bloom: Bloom,
     pub logs: Vec<Log>,
-    /// Address of the contract that a successful create transaction made.
+    /// Address of the contract that a create transaction made, or would have made. Not part of the encoding.
     pub contract_address: Option<Address>,
-    /// What the call returned or with what it reverted. Not part of the encoding.
-    pub output: Bytes,
 }
 
 impl Receipt {

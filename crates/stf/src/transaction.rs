@@ -2,6 +2,7 @@
 
 use crate::constants::{SYSTEM_ADDRESS, SYSTEM_TRANSACTION_TYPE};
 use crate::error::MalformedTransaction;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope};
@@ -22,6 +23,9 @@ pub struct SystemTransaction {
     pub to: Address,
     /// Gas for the execution of the call.
     pub gas_limit: u64,
+    /// Until when it must be in the session, in seconds since 1970: its block's parent must not be later (section 5).
+    /// Zero in the init message, for which there is no such time.
+    pub due_at: u64,
     /// Call data.
     pub data: Bytes,
 }
@@ -33,10 +37,11 @@ impl SystemTransaction {
             + self.from.length()
             + self.to.length()
             + self.gas_limit.length()
+            + self.due_at.length()
             + self.data.length()
     }
 
-    /// `0x7e || rlp([chainId, index, from, to, gasLimit, data])`.
+    /// `0x7e || rlp([chainId, index, from, to, gasLimit, dueAt, data])`.
     pub fn encoded(&self) -> Bytes {
         let payload_length = self.payload_length();
         let mut out = Vec::with_capacity(payload_length + 10);
@@ -47,6 +52,7 @@ impl SystemTransaction {
         self.from.encode(&mut out);
         self.to.encode(&mut out);
         self.gas_limit.encode(&mut out);
+        self.due_at.encode(&mut out);
         self.data.encode(&mut out);
         out.into()
     }
@@ -60,6 +66,7 @@ impl SystemTransaction {
             from: Decodable::decode(&mut payload)?,
             to: Decodable::decode(&mut payload)?,
             gas_limit: Decodable::decode(&mut payload)?,
+            due_at: Decodable::decode(&mut payload)?,
             data: Decodable::decode(&mut payload)?,
         };
         if payload.is_empty() && buffer.is_empty() {
@@ -69,15 +76,16 @@ impl SystemTransaction {
         }
     }
 
-    /// `keccak256(abi.encode(chainId, index, from, to, gasLimit, keccak256(data)))`, as `ZkRelayer` computes it.
+    /// `keccak256(abi.encode(chainId, index, from, to, gasLimit, dueAt, keccak256(data)))`, as `ZkRelayer` computes it.
     pub fn message_hash(&self) -> B256 {
-        let mut words = [0u8; 6 * 32];
+        let mut words = [0u8; 7 * 32];
         words[24..32].copy_from_slice(&self.chain_id.to_be_bytes());
         words[56..64].copy_from_slice(&self.index.to_be_bytes());
         words[76..96].copy_from_slice(self.from.as_slice());
         words[108..128].copy_from_slice(self.to.as_slice());
         words[152..160].copy_from_slice(&self.gas_limit.to_be_bytes());
-        words[160..192].copy_from_slice(keccak256(&self.data).as_slice());
+        words[184..192].copy_from_slice(&self.due_at.to_be_bytes());
+        words[192..224].copy_from_slice(keccak256(&self.data).as_slice());
         keccak256(words)
     }
 
@@ -145,6 +153,11 @@ impl Transaction {
         }
     }
 
+    /// Whether it is a user's transaction of type 4, which can change accounts that authorised it (EIP-7702).
+    pub fn is_set_code(&self) -> bool {
+        matches!(self, Self::User(envelope) if envelope.is_eip7702())
+    }
+
     /// Gas limit, in gas.
     pub fn gas_limit(&self) -> u64 {
         match self {
@@ -174,6 +187,14 @@ pub struct RecoveredTransaction {
 }
 
 impl RecoveredTransaction {
+    /// Address of the contract that a create transaction makes.
+    pub(crate) fn created_address(&self) -> Option<Address> {
+        match &self.transaction {
+            Transaction::User(envelope) if envelope.is_create() => Some(self.sender.create(envelope.nonce())),
+            _ => None,
+        }
+    }
+
     /// Decodes a transaction and recovers its sender from the signature, which must have a low s (EIP-2).
     pub fn decode(raw: Bytes) -> Result<Self, MalformedTransaction> {
         let transaction = Transaction::decode(&raw)?;
@@ -192,6 +213,12 @@ impl RecoveredTransaction {
             Transaction::System(message) if message.from != sender => Err(MalformedTransaction::Signature),
             _ => Ok(Self { transaction, sender, hash: keccak256(&raw), raw }),
         }
+    }
+}
+
+impl From<SystemTransaction> for Arc<RecoveredTransaction> {
+    fn from(message: SystemTransaction) -> Self {
+        RecoveredTransaction::from(message).into()
     }
 }
 

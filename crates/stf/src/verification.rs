@@ -63,7 +63,7 @@ pub(crate) fn verify_recording(
             Some(sender) => RecoveredTransaction::decode_with_sender(raw.clone(), *sender),
         }
         .map_err(|error| BlockError::MalformedTransaction { index, error })?;
-        builder.push(&transaction).map_err(|error| match error {
+        builder.push(transaction.into()).map_err(|error| match error {
             PushError::State(error) => BlockError::State(error),
             error => BlockError::Transaction { index, error: Box::new(error) },
         })?;

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 use stf::alloy_consensus::TxEip1559;
 use stf::alloy_primitives::{hex, keccak256, Address, Bytes, TxKind, B256, U256};
 use stf::revm::context::result::InvalidTransaction;
@@ -269,6 +270,27 @@ fn invalid_transactions_are_refused() {
 }
 
 #[test]
+fn receipts_name_the_contract_of_every_creation() {
+    let chain = Chain::new(B256::ZERO);
+    let create = |nonce, code: &[u8]| TxEip1559 {
+        to: TxKind::Create,
+        input: code.to_vec().into(),
+        ..call_to(WRITER, nonce, [])
+    };
+    // Deploys a STOP; reverts; halts; creates nothing.
+    let block = chain.build(&[
+        recovered(sign(create(0, &hex!("60015ff3")), 0)),
+        recovered(sign(create(1, &hex!("5f5ffd")), 0)),
+        recovered(sign(create(2, &hex!("fe")), 0)),
+        recovered(sign(call_to(WRITER, 3, []), 0)),
+    ]);
+    chain.check(&block);
+    let created: Vec<_> = block.receipts.iter().map(|receipt| (receipt.status, receipt.contract_address)).collect();
+    let at = |nonce| Some(address(0).create(nonce));
+    assert_eq!(created, [(true, at(0)), (false, at(1)), (false, at(2)), (true, None)]);
+}
+
+#[test]
 fn contracts_send_no_transactions() {
     let mut chain = Chain::new(B256::ZERO);
     let code = stf::revm::state::Bytecode::new_legacy(vec![0x00].into());
@@ -276,7 +298,7 @@ fn contracts_send_no_transactions() {
     state.set_code(&address(0), code).unwrap();
     chain.headers[0].state_root = state.root();
     chain.states[0] = state;
-    let error = chain.builder(&NoBlockHashes).push(&recovered(sign(call_to(WRITER, 0, []), 0))).unwrap_err();
+    let error = chain.builder(&NoBlockHashes).push(recovered(sign(call_to(WRITER, 0, []), 0))).unwrap_err();
     assert_eq!(error, PushError::Invalid(InvalidTransaction::RejectCallerWithCode));
 }
 
@@ -291,13 +313,13 @@ fn gas_limits_fit_into_the_block() {
         input: vec![0xfe].into(),
         ..call_to(WRITER, nonce, [])
     };
-    assert_eq!(builder.push(&recovered(sign(burn(0), 0))).unwrap().gas_used, 16_000_000);
+    assert_eq!(builder.push(recovered(sign(burn(0), 0))).unwrap().gas_used, 16_000_000);
     let full = PushError::BlockFull { gas_limit: 16_000_000, gas_left: 14_000_000 };
-    assert_eq!(builder.push(&recovered(sign(burn(1), 0))).unwrap_err(), full);
+    assert_eq!(builder.push(recovered(sign(burn(1), 0))).unwrap_err(), full);
     let large = SystemTransaction { gas_limit: 16_000_000, ..message(0, WRITER, LOGGER, []) };
     assert_eq!(builder.gas_left(), 14_000_000);
     // Smaller ones still fit, and the refused one left no trace.
-    builder.push(&recovered(sign(call_to(LOGGER, 1, words(&[1])), 0))).unwrap();
+    builder.push(recovered(sign(call_to(LOGGER, 1, words(&[1])), 0))).unwrap();
     let block = builder.seal().unwrap();
     assert_eq!(block.transactions.len(), 2);
     chain.check(&block);
@@ -307,10 +329,10 @@ fn gas_limits_fit_into_the_block() {
         PushError::BlockFull { gas_limit: 16_000_000, gas_left: 14_000_000 },
     );
     let mut builder = chain.builder(&NoBlockHashes);
-    builder.push(&SystemTransaction { gas_limit: 16_000_000, data: Bytes::new(), ..large.clone() }.into()).unwrap();
+    builder.push(SystemTransaction { gas_limit: 16_000_000, data: Bytes::new(), ..large.clone() }.into()).unwrap();
     let gas_left = builder.gas_left();
     let next = SystemTransaction { index: 1, gas_limit: gas_left + 1, ..large };
-    assert_eq!(builder.push(&next.into()).unwrap_err(), PushError::BlockFull { gas_limit: gas_left + 1, gas_left });
+    assert_eq!(builder.push(next.into()).unwrap_err(), PushError::BlockFull { gas_limit: gas_left + 1, gas_left });
 }
 
 #[test]
@@ -318,13 +340,13 @@ fn nothing_follows_the_end_of_the_session() {
     let mut chain = Chain::new(B256::ZERO);
     let ancestors = NoBlockHashes;
     let mut builder = chain.builder(&ancestors);
-    builder.push(&recovered(sign(call_to(PREDEPLOY, 0, words(&[0])), 0))).unwrap();
+    builder.push(recovered(sign(call_to(PREDEPLOY, 0, words(&[0])), 0))).unwrap();
     assert!(!builder.has_ended());
-    builder.push(&recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0))).unwrap();
+    builder.push(recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0))).unwrap();
     assert!(builder.has_ended());
     let next = recovered(sign(call_to(LOGGER, 2, words(&[1])), 0));
-    assert_eq!(builder.push(&next).unwrap_err(), PushError::Ended);
-    assert_eq!(builder.push(&message(0, WRITER, LOGGER, []).into()).unwrap_err(), PushError::Ended);
+    assert_eq!(builder.push(next.clone()).unwrap_err(), PushError::Ended);
+    assert_eq!(builder.push(message(0, WRITER, LOGGER, []).into()).unwrap_err(), PushError::Ended);
     let block = builder.seal().unwrap();
     assert_eq!(block.result_hash, B256::from(U256::from(77)));
     chain.check(&block);
@@ -341,10 +363,10 @@ fn nothing_follows_the_end_of_the_session() {
     chain.append(&block);
     let mut builder = chain.builder(&ancestors);
     assert!(builder.has_ended());
-    assert_eq!(builder.push(&next).unwrap_err(), PushError::Ended);
+    assert_eq!(builder.push(next.clone()).unwrap_err(), PushError::Ended);
     let mut header = builder.seal().unwrap().header;
     header.transactions_root = ordered_trie_root(std::slice::from_ref(&next.raw));
-    let late = Block { header, transactions: vec![next.raw] };
+    let late = Block { header, transactions: vec![next.raw.clone()] };
     assert_eq!(chain.verify(&late).unwrap_err(), BlockError::SessionEnded);
 }
 
@@ -356,15 +378,15 @@ fn block_one_starts_with_the_init_message() {
     let chain = Chain::new(init.message_hash());
     let user = recovered(sign(call_to(LOGGER, 0, words(&[1])), 0));
     let mut builder = chain.builder(&NoBlockHashes);
-    assert_eq!(builder.push(&user).unwrap_err(), PushError::InitMessage);
+    assert_eq!(builder.push(user.clone()).unwrap_err(), PushError::InitMessage);
     let other = message(0, SYSTEM_ADDRESS, WRITER, words(&[100, 8]));
-    assert_eq!(builder.push(&other.into()).unwrap_err(), PushError::InitMessage);
-    let receipt = builder.push(&init.clone().into()).unwrap();
+    assert_eq!(builder.push(other.into()).unwrap_err(), PushError::InitMessage);
+    let receipt = builder.push(init.clone().into()).unwrap();
     assert_eq!((receipt.transaction_type, receipt.status), (0x7e, true));
     // Forced messages count from 0, apart from the init message.
     let forced = message(0, address(3), OBSERVER, []);
-    builder.push(&forced.clone().into()).unwrap();
-    builder.push(&user).unwrap();
+    builder.push(forced.clone().into()).unwrap();
+    builder.push(user).unwrap();
     let block = builder.seal().unwrap();
     chain.check(&block);
     let expected = fold_inbox(B256::ZERO, forced.message_hash());
@@ -384,15 +406,15 @@ fn block_one_starts_with_the_init_message() {
 fn forced_messages_come_first_and_in_order() {
     let mut chain = Chain::new(B256::ZERO);
     let mut builder = chain.builder(&NoBlockHashes);
-    let at = |index| RecoveredTransaction::from(message(index, address(3), LOGGER, words(&[index])));
-    assert_eq!(builder.push(&at(1)).unwrap_err(), PushError::MessageIndex { expected: 0, actual: 1 });
-    builder.push(&at(0)).unwrap();
-    assert_eq!(builder.push(&at(0)).unwrap_err(), PushError::MessageIndex { expected: 1, actual: 0 });
-    builder.push(&at(1)).unwrap();
+    let at = |index| Arc::<RecoveredTransaction>::from(message(index, address(3), LOGGER, words(&[index])));
+    assert_eq!(builder.push(at(1)).unwrap_err(), PushError::MessageIndex { expected: 0, actual: 1 });
+    builder.push(at(0)).unwrap();
+    assert_eq!(builder.push(at(0)).unwrap_err(), PushError::MessageIndex { expected: 1, actual: 0 });
+    builder.push(at(1)).unwrap();
     let foreign = SystemTransaction { chain_id: 1, ..message(2, address(3), LOGGER, []) };
-    assert_eq!(builder.push(&foreign.into()).unwrap_err(), PushError::ChainId { expected: CHAIN_ID, actual: 1 });
-    builder.push(&recovered(sign(call_to(LOGGER, 0, words(&[1])), 0))).unwrap();
-    assert_eq!(builder.push(&at(2)).unwrap_err(), PushError::MessageAfterUserTransaction);
+    assert_eq!(builder.push(foreign.into()).unwrap_err(), PushError::ChainId { expected: CHAIN_ID, actual: 1 });
+    builder.push(recovered(sign(call_to(LOGGER, 0, words(&[1])), 0))).unwrap();
+    assert_eq!(builder.push(at(2)).unwrap_err(), PushError::MessageAfterUserTransaction);
     let block = builder.seal().unwrap();
     chain.check(&block);
     chain.append(&block);
@@ -401,6 +423,27 @@ fn forced_messages_come_first_and_in_order() {
     let hashes = [0, 1, 2].map(|index| message(index, address(3), LOGGER, words(&[index])).message_hash());
     let expected = hashes.into_iter().fold(B256::ZERO, fold_inbox);
     assert_eq!(next.header.parent_beacon_block_root, Some(expected));
+}
+
+#[test]
+fn invariant_i4_no_message_comes_after_the_time_until_which_it_must_be_included() {
+    let mut chain = Chain::new(B256::ZERO);
+    let due = |index, due_at| SystemTransaction { due_at, ..message(index, address(3), LOGGER, words(&[index])) };
+    let overdue = PushError::MessageOverdue { index: 0, due_at: 999, parent: 1_000 };
+    assert_eq!(chain.builder(&NoBlockHashes).push(due(0, 999).into()).unwrap_err(), overdue);
+    push_refused(vec![due(0, 999).encoded()], 0, overdue);
+    // What counts is the parent's time, not the block's, which is 1,001 here.
+    let block = chain.build(&[due(0, 1_000).into()]);
+    chain.check(&block);
+    chain.append(&block);
+    let mut builder = chain.builder(&NoBlockHashes);
+    assert_eq!(
+        builder.push(due(1, 1_000).into()).unwrap_err(),
+        PushError::MessageOverdue { index: 1, due_at: 1_000, parent: 1_001 }
+    );
+    // The refused one left no trace.
+    builder.push(due(1, 1_001).into()).unwrap();
+    chain.check(&builder.seal().unwrap());
 }
 
 #[test]
@@ -447,6 +490,7 @@ fn hashes_of_messages_are_soliditys() {
         from: Address::repeat_byte(3),
         to: Address::repeat_byte(4),
         gas_limit: 5,
+        due_at: 8,
         data: hex!("0607").into(),
     };
     let mut expected = Vec::new();
@@ -456,12 +500,13 @@ fn hashes_of_messages_are_soliditys() {
         U256::from_be_slice(message.from.as_slice()),
         U256::from_be_slice(message.to.as_slice()),
         U256::from(5),
+        U256::from(8),
         keccak256(hex!("0607")).into(),
     ] {
         expected.extend_from_slice(&word.to_be_bytes::<32>());
     }
     assert_eq!(message.message_hash(), keccak256(&expected));
-    let encoded = [&hex!("7ef0010294")[..], &[3; 20], &[0x94], &[4; 20], &hex!("05820607")].concat();
+    let encoded = [&hex!("7ef1010294")[..], &[3; 20], &[0x94], &[4; 20], &hex!("0508820607")].concat();
     assert_eq!(message.encoded(), Bytes::from(encoded));
     let transaction = RecoveredTransaction::decode(message.encoded()).unwrap();
     assert_eq!(transaction.sender, message.from);
@@ -585,12 +630,26 @@ proptest! {
                 }
             }
         };
-        if let Ok(verified) = chain.verify(&block) {
-            prop_assert_eq!(verified.hash, sealed.hash);
+        let verify_on_witness = |witness| verify_block_with_witness(chain.head(), &block, witness, None, CHAIN_ID);
+        let on_witness = verify_on_witness(&chain.witness(&sealed.block()));
+        match chain.verify(&block) {
+            Ok(verified) => {
+                // Only another time makes another valid block, as no transaction asks for it.
+                let expected = Header { timestamp: block.header.timestamp, ..sealed.header.clone() };
+                prop_assert_eq!(&verified.header, &expected);
+                prop_assert_eq!(on_witness.map(|verified| verified.hash), Ok(verified.hash));
+            }
+            Err(error) => {
+                // The state is whole, so that nothing but the block can be wrong.
+                prop_assert_eq!(error.is_state(), None);
+                // On a witness of the original, it can also be the witness that doesn't suffice.
+                match on_witness {
+                    Err(GuestError::Block(judged)) if judged.is_state().is_none() => prop_assert_eq!(judged, error),
+                    Err(GuestError::Block(_)) => {}
+                    other => prop_assert!(false, "{error}, but on the witness {other:?}"),
+                }
+            }
         }
-        // On a witness of the original, it can also be the witness that doesn't suffice.
-        let witness = chain.witness(&sealed.block());
-        let _ = verify_block_with_witness(chain.head(), &block, &witness, None, CHAIN_ID);
     }
 
     #[test]

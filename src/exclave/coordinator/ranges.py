@@ -39,6 +39,15 @@ CAPACITY = {
 }
 
 
+def block_bytes(mode: DataMode) -> int:
+    """Bytes of transactions, each with the length before it, that any block may have and still be claimed.
+
+    They may be incompressible: zlib then adds less than a 2,048th, and the stream, the block's lists and its time take
+    less than 128 bytes.
+    """
+    return CAPACITY[mode] - CAPACITY[mode] // 2048 - 128
+
+
 class RangeTooLarge(Exception):
     """A single block's data doesn't fit into a claim of its session's data mode."""
 

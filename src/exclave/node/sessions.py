@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exclave import _engine
+from exclave.coordinator.ranges import block_bytes
 from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.metrics import ACKNOWLEDGED_BLOCKS, SESSIONS_IN_MEMORY, SESSIONS_LOST
 from exclave.protocol import init_message
@@ -152,6 +153,10 @@ class SessionHost:
         if here:
             self.engine.enqueue_messages(session_id, list(transactions))
 
+    def followed_until(self, l1_timestamp: int) -> None:
+        """All messages that L1 enqueued up to this time are in the store and in the sessions that are in memory."""
+        self.engine.followed_until(l1_timestamp)
+
     def renew(self) -> None:
         """Prolong all leases. Sessions whose lease was lost are dropped from memory."""
         with self._guard:
@@ -234,8 +239,10 @@ class SessionHost:
         """Open, execute the stored blocks again (the engine compares every hash), and let it build."""
         assert session.seed is not None
         session_id = session.session_id
-        init = None
+        init = inclusion_delay = data_bytes = None
         if session.status is not SessionStatus.LOCAL:
+            terms = Terms.decode(session.terms)
+            inclusion_delay, data_bytes = terms.inclusion_delay, block_bytes(terms.data_mode)
             init = init_message(
                 session.chain_id,
                 session.config_hash,
@@ -253,6 +260,8 @@ class SessionHost:
             session.seed,
             session.opened_at,
             init,
+            inclusion_delay=inclusion_delay,
+            block_bytes=data_bytes,
         )
         if genesis_hash != session.genesis_hash:
             raise SessionNotServed(
@@ -276,9 +285,10 @@ class SessionHost:
         if last is not None:
             seconds = round(time.monotonic() - started, 3)
             log.info("session restored", session=session_id, blocks=last.number, seconds=seconds)
-        self.engine.activate(session_id)
+        # INVARIANT I4: no user's transaction comes before what is due.
         if messages[consumed:]:
             self.engine.enqueue_messages(session_id, [message.transaction for message in messages[consumed:]])
+        self.engine.activate(session_id)
 
     def _has_template(self, template_id: bytes) -> bool:
         return template_id in self._templates or self._store.templates.get(template_id) is not None

@@ -388,6 +388,8 @@ class Relayer:
             if header.hash == block.hash:
                 if position:
                     await self._roll_back(block, history[0])
+                # INVARIANT I4: what isn't known was enqueued after the last block that was read.
+                self._host.followed_until(header.timestamp)
                 return
         if comparable:
             raise FatalError(

@@ -117,7 +117,7 @@ pub async fn submit(session: &Arc<Session>, threads: &Arc<Semaphore>, submission
     while queued.next().await.is_some() {}
 }
 
-type Recovered = Result<(RecoveredTransaction, u64), SubmitError>;
+type Recovered = Result<(Arc<RecoveredTransaction>, u64), SubmitError>;
 
 async fn recover(session: &Arc<Session>, threads: &Arc<Semaphore>, raws: &[Bytes]) -> Vec<Recovered> {
     let chunks = raws.chunks(RECOVERY_CHUNK).map(|chunk| async move {

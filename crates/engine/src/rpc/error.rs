@@ -112,9 +112,10 @@ impl From<SubmitError> for RpcError {
             SubmitError::SessionEnded => REJECTED,
             SubmitError::UnknownSession(_) => NOT_FOUND,
             SubmitError::SessionQueueFull { .. } | SubmitError::SenderQueueFull { .. } => LIMIT,
-            SubmitError::SessionDropped(_) | SubmitError::StoreUnavailable(_) | SubmitError::ShuttingDown => {
-                UNAVAILABLE
-            }
+            SubmitError::SessionDropped(_)
+            | SubmitError::L1NotFollowed { .. }
+            | SubmitError::StoreUnavailable(_)
+            | SubmitError::ShuttingDown => UNAVAILABLE,
             SubmitError::Internal(_) => INTERNAL,
             // Geth answers so; libraries tell the cases apart by the text.
             _ => SERVER,

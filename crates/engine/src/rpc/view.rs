@@ -332,7 +332,7 @@ pub struct PreconfirmationView {
 impl<'a> ReceiptView<'a> {
     /// `first_log` is the number of logs in the block before the transaction's.
     fn of(block: &'a CommittedBlock, index: usize, first_log: usize) -> Option<Self> {
-        let RecoveredTransaction { transaction, sender, hash, .. } = block.sealed.transactions.get(index)?;
+        let RecoveredTransaction { transaction, sender, hash, .. } = block.sealed.transactions.get(index)?.as_ref();
         let receipt = block.sealed.receipts.get(index)?;
         let to = match transaction {
             Transaction::System(message) => Some(message.to),

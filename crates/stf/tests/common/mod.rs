@@ -1,6 +1,7 @@
 //! A session to test with: accounts with keys, contracts in byte code, blocks on a chain.
 #![allow(dead_code)]
 
+use std::sync::Arc;
 use stf::alloy_consensus::crypto::secp256k1::{recover_signer, sign_message};
 use stf::alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
 use stf::alloy_primitives::{hex, keccak256, Address, Bytes, TxKind, B256, U256};
@@ -43,8 +44,8 @@ pub fn encode(envelope: TxEnvelope) -> Bytes {
     Transaction::User(envelope).encoded()
 }
 
-pub fn recovered(envelope: TxEnvelope) -> RecoveredTransaction {
-    RecoveredTransaction::decode(encode(envelope)).unwrap()
+pub fn recovered(envelope: TxEnvelope) -> Arc<RecoveredTransaction> {
+    RecoveredTransaction::decode(encode(envelope)).unwrap().into()
 }
 
 pub fn call_to(to: Address, nonce: u64, data: impl Into<Bytes>) -> TxEip1559 {
@@ -114,11 +115,11 @@ pub fn template_state() -> State {
 }
 
 pub fn message(index: u64, from: Address, to: Address, data: impl Into<Bytes>) -> SystemTransaction {
-    SystemTransaction { chain_id: CHAIN_ID, index, from, to, gas_limit: 500_000, data: data.into() }
+    SystemTransaction { chain_id: CHAIN_ID, index, from, to, gas_limit: 500_000, due_at: 10_000, data: data.into() }
 }
 
 pub fn init_message() -> SystemTransaction {
-    message(0, SYSTEM_ADDRESS, WRITER, words(&[100, 7]))
+    SystemTransaction { due_at: 0, ..message(0, SYSTEM_ADDRESS, WRITER, words(&[100, 7])) }
 }
 
 /// A chain of sealed blocks; block 0 has no transactions.
@@ -169,11 +170,11 @@ impl Chain {
         BlockBuilder::new(head, head.hash_slow(), self.state().clone(), CHAIN_ID, timestamp, ancestors).unwrap()
     }
 
-    pub fn build(&self, transactions: &[RecoveredTransaction]) -> SealedBlock {
+    pub fn build(&self, transactions: &[Arc<RecoveredTransaction>]) -> SealedBlock {
         let ancestors = Headers(&self.headers);
         let mut builder = self.builder(&ancestors);
         for transaction in transactions {
-            builder.push(transaction).unwrap();
+            builder.push(transaction.clone()).unwrap();
         }
         builder.seal().unwrap()
     }
@@ -196,6 +197,7 @@ impl Chain {
     pub fn check(&self, sealed: &SealedBlock) {
         let block = Block::decode(&sealed.encoded()).unwrap();
         assert_eq!(block, sealed.block());
+        assert_eq!(sealed.encoded_length(), sealed.encoded().len());
         let witness = Witness::decode(&self.witness(&block).encoded()).unwrap();
         let on_witness = verify_block_with_witness(self.head(), &block, &witness, None, CHAIN_ID).unwrap();
         for verified in [self.verify(&block).unwrap(), on_witness] {
