@@ -71,7 +71,6 @@ class NodeProcess:
         }
         values = {
             "node.data_dir": json.dumps(str(directory / "data")),
-            "node.database_url": json.dumps(self.database_url),
             "node.port": str(self.port),
             "l1.rpc_urls": json.dumps([world.anvil.url]),
             "l1.chain_id": str(world.anvil.chain_id),
@@ -87,6 +86,7 @@ class NodeProcess:
             "fees.bump_after": "6.0",
             "logging.level": '"info"',
             "logging.format": '"json"',
+            **({"node.database_url": json.dumps(database_url)} if database_url else {}),
             **(overrides or {}),
         }
         self.config_path = directory / "exclave.toml"
