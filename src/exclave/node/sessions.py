@@ -19,7 +19,7 @@ from exclave import _engine
 from exclave.coordinator.ranges import block_bytes
 from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.metrics import ACKNOWLEDGED_BLOCKS, SESSIONS_IN_MEMORY, SESSIONS_LOST
-from exclave.protocol import init_message
+from exclave.protocol import Terms, init_message
 from exclave.store import Lease, LeaseHeld, LeaseLost, Refusal, Session, SessionStatus, Store, StoredBlock
 from exclave.store import SessionsRefused as StoreRefused
 from exclave.store.leases import session_resource
