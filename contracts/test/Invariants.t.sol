@@ -24,7 +24,7 @@ contract InvariantsTest is TestBase {
     /// @dev The checks are not among what actors do.
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        bytes4[] memory selectors = new bytes4[](17);
+        bytes4[] memory selectors = new bytes4[](18);
         selectors[0] = handler.passTime.selector;
         selectors[1] = handler.depositSome.selector;
         selectors[2] = handler.withdrawSome.selector;
@@ -42,6 +42,7 @@ contract InvariantsTest is TestBase {
         selectors[14] = handler.defendOne.selector;
         selectors[15] = handler.releaseOne.selector;
         selectors[16] = handler.bindOne.selector;
+        selectors[17] = handler.claimRange.selector;
         targets[0] = FuzzSelector(address(handler), selectors);
     }
 
@@ -71,6 +72,11 @@ contract InvariantsTest is TestBase {
         assertTrue(handler.killedLeaves() > 0, "killed");
         assertTrue(handler.releasedLeaves() > 0, "defended");
         assertTrue(handler.boundLeaves() > 0, "bound");
+        assertTrue(handler.redelivered() > handler.redeliveredOfClaims(), "told again of aborts or agreements");
+        assertTrue(handler.redeliveredOfClaims() > 0, "told again of claims");
+        assertTrue(handler.confirmed() > 0, "checkpoints");
+        assertTrue(handler.settledFromCheckpoints() > 0, "settled from checkpoints");
+        assertTrue(handler.reentered() > 0, "reentered");
         handler.checkNothingStuck();
     }
 

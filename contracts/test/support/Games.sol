@@ -32,6 +32,11 @@ contract HostileGame is IExclaveGame {
         reentry = reentry_;
     }
 
+    /// @notice Whether a reentry succeeded since the last question.
+    function takeReentry() external returns (bool succeeded) {
+        (succeeded, reentrySucceeded) = (reentrySucceeded, false);
+    }
+
     function onSessionSettled(uint64, bytes calldata result) external {
         lastResult = result;
         _misbehave();

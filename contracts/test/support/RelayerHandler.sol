@@ -4,12 +4,14 @@ pragma solidity ^0.8.30;
 import {
     Anchor,
     ClaimHeader,
+    ClaimedChain,
     SessionConfig,
     SessionStatus,
     Settlement,
     Terms
 } from "../../src/interfaces/Types.sol";
 import {MerkleTree} from "../../src/libraries/MerkleTree.sol";
+import {SessionHash} from "../../src/libraries/SessionHash.sol";
 import {HostileGame} from "./Games.sol";
 import {RelayerFixture} from "./RelayerFixture.sol";
 import {TestDisputeGame} from "./TestDisputeGame.sol";
@@ -28,7 +30,14 @@ contract RelayerHandler is RelayerFixture {
         bytes32[] leaves;
         uint256 killed;
         bool released;
+        bool isRange; // one leaf, of blocks `first` to `first + STEP` of its session's chain
+        bool isCheckpoint; // a range without result
+        uint64 first;
     }
+
+    /// @dev Blocks of a range.
+    uint64 private constant STEP = 2;
+    uint64 private constant RANGES = 3;
 
     address[] public actors;
     HostileGame[2] public games;
@@ -50,6 +59,12 @@ contract RelayerHandler is RelayerFixture {
     uint256 public killedLeaves;
     uint256 public releasedLeaves;
     uint256 public boundLeaves;
+    uint256 public redelivered;
+    uint256 public redeliveredOfClaims;
+    uint256 public confirmed;
+    uint256 public settledFromCheckpoints;
+    uint256 public reentered;
+    mapping(uint64 sessionId => mapping(uint64 number => bool)) private _confirmed;
 
     constructor() {
         setUpRelayer();
@@ -96,8 +111,23 @@ contract RelayerHandler is RelayerFixture {
         _lastStatus[config.sessionId] = SessionStatus.Open;
     }
 
-    function misbehave(uint256 which, uint256 mode) external {
-        games[which % 2].setMode(HostileGame.Mode(mode % 4), "");
+    /// @dev A game that reenters calls one of what anybody may call: with only a callback's gas it can't decide another session, with a retry's it can.
+    function misbehave(uint256 which, uint256 mode, uint256 target) external {
+        HostileGame.Mode chosen = HostileGame.Mode(mode % 6);
+        bytes memory reentry;
+        if (chosen == HostileGame.Mode.Reenter && _configs.length != 0) {
+            SessionConfig memory config = _configs[target % _configs.length];
+            uint256 kind = (target >> 64) % 4;
+            if (kind == 0) reentry = abi.encodeCall(relayer.abort, (config, defaultTerms()));
+            if (kind == 1) reentry = abi.encodeCall(relayer.retryCallback, (config, "agreed"));
+            if (kind == 2) {
+                reentry = abi.encodeCall(
+                    relayer.forceTransaction, (config, defaultTerms(), twoPlayers(), address(1), 21_000, "")
+                );
+            }
+            if (kind == 3 && _claims.length != 0) reentry = _settleAll(target % _claims.length);
+        }
+        games[which % 2].setMode(chosen, reentry);
     }
 
     function forceOne(uint256 which, uint256 who) external {
@@ -147,59 +177,180 @@ contract RelayerHandler is RelayerFixture {
         assertEq(relayer.lastClaimId(), id + 1, "claims are numbered");
     }
 
+    /// @dev A checkpoint, a result, or both in turn: the hashes of a session's blocks are always the same, so that ranges fit together.
+    function claimRange(uint256 who, uint256 which, uint256 kind) external {
+        if (_configs.length == 0) return;
+        (SessionConfig memory config, uint64 first) = _rangeToClaim(which, kind);
+        bool ended = (kind >> 16) % 3 == 0;
+        Claim memory entry;
+        (entry.isRange, entry.isCheckpoint, entry.first) = (true, !ended, first);
+        Settlement memory item = itemFor(config, ended ? abi.encode(_claims.length, "range") : bytes(""));
+        item.firstNumber = entry.first;
+        item.inboxCount = relayer.inboxCount(config.sessionId);
+        item.chainHash = SessionHash.chain(_chainOf(config.sessionId, entry.first));
+        entry.leaves = new bytes32[](1);
+        entry.leaves[0] = leafFor(config, item, ended ? keccak256(item.result) : bytes32(0));
+        entry.header = headerFor(entry.leaves[0], 1, defaultTerms());
+        entry.claimant = actor(who);
+        vm.prank(entry.claimant);
+        (bool success,) = address(relayer).call{value: BOND}(
+            abi.encodeCall(relayer.claim, (entry.leaves[0], 1, defaultTerms(), 0, "data", ""))
+        );
+        if (!success) return;
+        deposited += BOND;
+        _items[_claims.length][0] = item;
+        _claims.push(entry);
+    }
+
+    /// @dev Any range of any session, or (half the time) one that goes on from a checkpoint.
+    function _rangeToClaim(uint256 which, uint256 kind) private view returns (SessionConfig memory, uint64 first) {
+        for (uint256 i; kind % 2 == 0 && i < _configs.length; ++i) {
+            uint256 session = (which % _configs.length + i) % _configs.length;
+            uint64 sessionId = _configs[session].sessionId;
+            if (_confirmed[sessionId][STEP] && status(sessionId) == SessionStatus.Open) return (_configs[session], STEP);
+        }
+        return (_configs[which % _configs.length], uint64((kind >> 8) % RANGES) * STEP);
+    }
+
+    function _blockHash(uint64 sessionId, uint64 number) private pure returns (bytes32) {
+        return keccak256(abi.encode("block", sessionId, number));
+    }
+
+    function _hashLeaves(uint64 sessionId, uint64 first) private pure returns (bytes32[] memory leaves) {
+        leaves = new bytes32[](STEP + 1);
+        for (uint64 i; i <= STEP; ++i) leaves[i] = SessionHash.blockHashLeaf(_blockHash(sessionId, first + i));
+    }
+
+    function _chainOf(uint64 sessionId, uint64 first) private pure returns (ClaimedChain memory) {
+        return ClaimedChain({
+            seed: keccak256("seed"),
+            lastNumber: first + STEP,
+            lastHash: _blockHash(sessionId, first + STEP),
+            blockHashesRoot: MerkleTree.rootInPlace(_hashLeaves(sessionId, first))
+        });
+    }
+
+    /// @dev The blocks of a claim's leaf, and where they start.
+    function _blocksOf(uint256 which, uint64 sessionId)
+        private
+        view
+        returns (ClaimedChain memory chain, Anchor memory anchor)
+    {
+        Claim storage entry = _claims[which];
+        if (!entry.isRange) return (chainFor(sessionId), Anchor(0, noProof()));
+        chain = _chainOf(sessionId, entry.first);
+        anchor = Anchor(_blockHash(sessionId, entry.first), proofOf(_hashLeaves(sessionId, entry.first), 0));
+    }
+
     function settleOne(uint256 which, uint256 index) external {
         if (_claims.length == 0) return;
-        which %= _claims.length;
+        which = which % 2 == 0 ? _settleable(which) : which % _claims.length;
         Claim storage entry = _claims[which];
         index %= entry.leaves.length;
-        SessionStatus before = status(_items[which][index].sessionId);
-        (bool success,) = address(relayer).call(
-            abi.encodeCall(
-                relayer.settle,
-                (uint64(which + 1), entry.header, _items[which][index], uint32(index), proofOf(entry.leaves, index))
-            )
+        Settlement memory item = _items[which][index];
+        SessionStatus before = status(item.sessionId);
+        if (entry.isRange) {
+            _finishRange(which, item);
+        } else {
+            _try(
+                abi.encodeCall(
+                    relayer.settle,
+                    (uint64(which + 1), entry.header, item, uint32(index), proofOf(entry.leaves, index))
+                )
+            );
+        }
+        if (before != SessionStatus.Open) assertTrue(status(item.sessionId) == before, "I1: decided once");
+        _noteDecisions();
+    }
+
+    /// @dev A claim whose first leaf has something left to do, where there is one: most claims are of sessions that are decided.
+    function _settleable(uint256 which) private view returns (uint256 claim) {
+        for (uint256 i; i < _claims.length; ++i) {
+            claim = (which % _claims.length + i) % _claims.length;
+            Claim storage entry = _claims[claim];
+            uint64 sessionId = _items[claim][0].sessionId;
+            bool anchored = entry.first == 0 || _confirmed[sessionId][entry.first];
+            bool done = entry.isCheckpoint && _confirmed[sessionId][entry.first + STEP];
+            if (_lastStatus[sessionId] == SessionStatus.Open && _windowOver(claim) && anchored && !done) return claim;
+        }
+    }
+
+    function _finishRange(uint256 which, Settlement memory item) private {
+        Claim storage entry = _claims[which];
+        (ClaimedChain memory chain, Anchor memory anchor) = _blocksOf(which, item.sessionId);
+        bool anchored = entry.first == 0 || _confirmed[item.sessionId][entry.first];
+        uint64 id = uint64(which + 1);
+        bool success = _try(
+            entry.isCheckpoint
+                ? abi.encodeCall(relayer.confirmCheckpoint, (id, entry.header, item, 0, noProof(), chain, anchor))
+                : abi.encodeCall(relayer.settleFromCheckpoint, (id, entry.header, item, 0, noProof(), chain, anchor))
         );
-        if (success) assertTrue(before == SessionStatus.Open, "I1: settled once");
-        _noteSettlements(which);
+        if (!success) return;
+        assertTrue(anchored, "I1: from a confirmed checkpoint only");
+        assertTrue(_isLive(which, 0) && _windowOver(which), "I1: reviewed");
+        if (entry.isCheckpoint) {
+            _confirmed[item.sessionId][chain.lastNumber] = true;
+            ++confirmed;
+        } else if (entry.first != 0) {
+            ++settledFromCheckpoints;
+        }
     }
 
     function settleEvery(uint256 which) external {
         if (_claims.length == 0) return;
-        which %= _claims.length;
+        _try(_settleAll(which % _claims.length));
+        _noteDecisions();
+    }
+
+    function _settleAll(uint256 which) private view returns (bytes memory) {
         Claim storage entry = _claims[which];
         Settlement[] memory items = new Settlement[](entry.leaves.length);
         for (uint256 i; i < items.length; ++i) items[i] = _items[which][i];
-        _try(abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items, 0)));
-        _noteSettlements(which);
+        return abi.encodeCall(relayer.settleAll, (uint64(which + 1), entry.header, items, 0));
     }
 
-    /// @dev Which of the claim's sessions left Open just now, and whether they were allowed to.
-    function _noteSettlements(uint256 which) private {
-        Claim storage entry = _claims[which];
-        for (uint256 i; i < entry.leaves.length; ++i) {
-            uint64 sessionId = _items[which][i].sessionId;
+    /// @dev Which sessions left Open just now, by whatever call, also one from within a callback; and whether they were allowed to.
+    function _noteDecisions() private {
+        for (uint256 i; i < _configs.length; ++i) {
+            uint64 sessionId = _configs[i].sessionId;
             SessionStatus now_ = status(sessionId);
             if (_lastStatus[sessionId] != SessionStatus.Open || now_ == SessionStatus.Open) continue;
-            assertTrue(now_ == SessionStatus.Settled, "I1: settled");
-            assertTrue(_hasLiveLeaf(which, sessionId), "I1: no settlement against a dispute");
-            assertTrue(
-                vm.getBlockTimestamp() > uint256(entry.header.claimedAt) + entry.header.challengeWindow,
-                "I1: no settlement within the window"
-            );
             _lastStatus[sessionId] = now_;
-            ++settled;
-            ++settledByClaim;
+            if (now_ == SessionStatus.Aborted) {
+                _checkAborted(_configs[i]);
+            } else {
+                assertTrue(_hasSettleableLeaf(sessionId), "I1: no settlement within the window or against a dispute");
+                ++settled;
+                ++settledByClaim;
+            }
+        }
+        reentered += _reentries();
+    }
+
+    function _reentries() private returns (uint256 count) {
+        for (uint256 i; i < games.length; ++i) {
+            if (games[i].takeReentry()) ++count;
         }
     }
 
-    /// @dev A claim may name a session twice; each leaf is disputed by itself.
-    function _hasLiveLeaf(uint256 which, uint64 sessionId) private view returns (bool) {
-        for (uint256 i; i < _claims[which].leaves.length; ++i) {
-            if (_items[which][i].sessionId != sessionId) continue;
-            Leaf storage state = _states[which][i];
-            if (state.disputes == 0 && !state.killed) return true;
+    function _hasSettleableLeaf(uint64 sessionId) private view returns (bool) {
+        for (uint256 i; i < _claims.length; ++i) {
+            if (_claims[i].isCheckpoint || !_windowOver(i)) continue;
+            for (uint256 j; j < _claims[i].leaves.length; ++j) {
+                if (_items[i][j].sessionId == sessionId && _isLive(i, j)) return true;
+            }
         }
         return false;
+    }
+
+    function _windowOver(uint256 which) private view returns (bool) {
+        ClaimHeader storage header = _claims[which].header;
+        return vm.getBlockTimestamp() > uint256(header.claimedAt) + header.challengeWindow;
+    }
+
+    function _isLive(uint256 which, uint256 index) private view returns (bool) {
+        Leaf storage state = _states[which][index];
+        return state.disputes == 0 && !state.killed;
     }
 
     function settleTogether(uint256 which) external {
@@ -214,9 +365,11 @@ contract RelayerHandler is RelayerFixture {
             abi.encodeCall(relayer.settleUnanimously, (config, defaultTerms(), twoPlayers(), "agreed", until, both))
         );
         assertTrue(success == (_lastStatus[config.sessionId] == SessionStatus.Open), "I1: once, while open");
-        if (!success) return;
-        _lastStatus[config.sessionId] = SessionStatus.Settled;
-        ++settled;
+        if (success) {
+            _lastStatus[config.sessionId] = SessionStatus.Settled;
+            ++settled;
+        }
+        _noteDecisions();
     }
 
     function abortOne(uint256 which) external {
@@ -225,18 +378,19 @@ contract RelayerHandler is RelayerFixture {
     }
 
     function _abort(SessionConfig memory config) private returns (bool success) {
-        Terms memory terms = defaultTerms();
-        (success,) = address(relayer).call(abi.encodeCall(relayer.abort, (config, terms)));
-        if (!success) return false;
-        assertTrue(_lastStatus[config.sessionId] == SessionStatus.Open, "I1, I3: once, while open");
-        uint256 from = uint256(config.deadline) + terms.abortDelay;
+        success = _try(abi.encodeCall(relayer.abort, (config, defaultTerms())));
+        if (success) assertTrue(_lastStatus[config.sessionId] == SessionStatus.Open, "I1, I3: once, while open");
+        _noteDecisions();
+    }
+
+    function _checkAborted(SessionConfig memory config) private {
+        uint256 from = uint256(config.deadline) + defaultTerms().abortDelay;
         assertTrue(vm.getBlockTimestamp() >= from, "not before its time");
         if (vm.getBlockTimestamp() < from + 30 days) {
             assertTrue(!_inDispute(config.sessionId), "I1: not while a result is in dispute");
             uint256 releasedAt = _releasedAt[config.sessionId];
             assertTrue(releasedAt == 0 || vm.getBlockTimestamp() >= releasedAt + 1 hours, "I1: time to settle");
         }
-        _lastStatus[config.sessionId] = SessionStatus.Aborted;
         ++aborted;
     }
 
@@ -250,16 +404,42 @@ contract RelayerHandler is RelayerFixture {
         return false;
     }
 
-    function retryOne(uint256 which) external {
+    function retryOne(uint256 which) public {
         if (_configs.length == 0) return;
+        // The next session whose game refused its outcome, where there is one.
         SessionConfig memory config = _configs[which % _configs.length];
-        _try(abi.encodeCall(relayer.retryCallback, (config, "agreed")));
+        bool wasFailed = relayer.callbackFailed(config.sessionId);
+        for (uint256 i = 1; i < _configs.length && !wasFailed; ++i) {
+            config = _configs[(which % _configs.length + i) % _configs.length];
+            wasFailed = relayer.callbackFailed(config.sessionId);
+        }
+        HostileGame game = HostileGame(config.game);
+        // The players' result, or that of one of the claims: ZkRelayer tells which.
+        bool delivered = _retry(config, "agreed");
+        bool ofClaim;
+        for (uint256 i; i < _claims.length && !delivered; ++i) {
+            for (uint256 j; j < _claims[i].leaves.length && !delivered; ++j) {
+                if (_items[i][j].sessionId != config.sessionId) continue;
+                delivered = ofClaim = _retry(config, _items[i][j].result);
+                if (delivered) {
+                    assertEq(keccak256(game.lastResult()), keccak256(_items[i][j].result), "I1: the settled result");
+                }
+            }
+        }
+        assertTrue(!delivered || wasFailed, "I1: delivered once");
+        if (game.mode() == HostileGame.Mode.Honest) assertTrue(delivered == wasFailed, "I3: the outcome arrives");
+        if (delivered) ++redelivered;
+        if (ofClaim) ++redeliveredOfClaims;
+        _noteDecisions();
+    }
+
+    function _retry(SessionConfig memory config, bytes memory result) private returns (bool) {
+        return _try(abi.encodeCall(relayer.retryCallback, (config, result)));
     }
 
     /// @dev With the gas of a small transaction, as a game may burn all that there is.
-    function _try(bytes memory call) private {
-        (bool success,) = address(relayer).call{gas: 2_000_000}(call);
-        success;
+    function _try(bytes memory call) private returns (bool success) {
+        (success,) = address(relayer).call{gas: 2_000_000}(call);
     }
 
     function challengeOne(uint256 who, uint256 which, uint256 index) external {
@@ -276,12 +456,13 @@ contract RelayerHandler is RelayerFixture {
         if (success) ++state.disputes;
     }
 
-    function bindOne(uint256 which, uint256 index) external {
+    function bindOne(uint256 which) external {
         if (_claims.length == 0) return;
-        which %= _claims.length;
+        uint256 index;
+        (which, index) = _inDisputeFrom(which);
         Claim storage entry = _claims[which];
-        index %= entry.leaves.length;
         Settlement memory item = _items[which][index];
+        (ClaimedChain memory chain, Anchor memory anchor) = _blocksOf(which, item.sessionId);
         (bool success,) = address(relayer).call(
             abi.encodeCall(
                 relayer.bindLeaf,
@@ -289,19 +470,32 @@ contract RelayerHandler is RelayerFixture {
                     uint64(which + 1),
                     entry.header,
                     item,
-                    keccak256(item.result),
+                    entry.isCheckpoint ? bytes32(0) : keccak256(item.result),
                     uint32(index),
                     proofOf(entry.leaves, index),
-                    chainFor(item.sessionId),
-                    Anchor(0, noProof())
+                    chain,
+                    anchor
                 )
             )
         );
         if (!success) return;
         Leaf storage state = _states[which][index];
         assertTrue(state.disputes != 0, "bound in dispute");
+        assertTrue(entry.first == 0 || _confirmed[item.sessionId][entry.first], "I3: no unanchored leaf is bound");
         state.bound = true;
         ++boundLeaves;
+    }
+
+    /// @dev The next leaf in dispute of a session that is open, where there is one.
+    function _inDisputeFrom(uint256 which) private view returns (uint256 claim, uint256 index) {
+        for (uint256 i; i < _claims.length; ++i) {
+            claim = (which % _claims.length + i) % _claims.length;
+            for (index = 0; index < _claims[claim].leaves.length; ++index) {
+                bool open = _lastStatus[_items[claim][index].sessionId] == SessionStatus.Open;
+                if (open && _states[claim][index].disputes != 0) return (claim, index);
+            }
+        }
+        return (claim, 0);
     }
 
     function expireOne(uint256 which, uint256 index) external {
@@ -386,6 +580,10 @@ contract RelayerHandler is RelayerFixture {
             uint64 sessionId = _configs[i].sessionId;
             assertTrue(status(sessionId) == _lastStatus[sessionId], "I1: a status changes by its own calls only");
             if (relayer.callbackFailed(sessionId)) ++failed;
+            for (uint64 number = STEP; number <= RANGES * STEP; number += STEP) {
+                bool known = relayer.checkpointConfirmed(sessionId, number, _blockHash(sessionId, number));
+                assertTrue(known == _confirmed[sessionId][number], "I1: checkpoints are what was reviewed");
+            }
         }
         assertEq(callbacks + failed, settled + aborted, "each decided session's game is told once, or can be");
     }
@@ -403,6 +601,11 @@ contract RelayerHandler is RelayerFixture {
             if (_lastStatus[_configs[i].sessionId] == SessionStatus.Open) {
                 assertTrue(_abort(_configs[i]), "I3: every session can be aborted");
             }
+        }
+        for (uint256 i; i < games.length; ++i) games[i].setMode(HostileGame.Mode.Honest, "");
+        for (uint256 i; i < _configs.length; ++i) {
+            retryOne(i);
+            assertTrue(!relayer.callbackFailed(_configs[i].sessionId), "I3: every outcome arrives");
         }
         for (uint256 i; i < actors.length; ++i) {
             uint256 amount = available(actors[i]);
