@@ -17,7 +17,7 @@ from conformance.osaka_programs import (
     genesis_accounts,
 )
 from conformance.osaka_specification import Specification, TransactionRequest
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from exclave import _engine
 from exclave.protocol import GenesisAccount, TemplateAccount, encode_template
@@ -43,10 +43,10 @@ def compare(accounts: list[GenesisAccount], sequence: list[list[TransactionReque
         [(time, block.transactions) for time, block in zip(times, expected, strict=True)],
     )  # fmt: skip
     for block, (header, errors, receipts) in zip(expected, executed, strict=True):
-        note(f"specification: {block.reasons}\nexecuted: {errors}")
-        assert [error is None for error in errors] == block.is_valid
-        assert [receipt.hex() for receipt in receipts] == [receipt.hex() for receipt in block.receipts]
-        assert (header and header.hex()) == (block.header and block.header.hex())
+        reasons = f"specification: {block.reasons}\nexecuted: {errors}"
+        assert [error is None for error in errors] == block.is_valid, reasons
+        assert [receipt.hex() for receipt in receipts] == [receipt.hex() for receipt in block.receipts], reasons
+        assert (header and header.hex()) == (block.header and block.header.hex()), reasons
     return sum(sum(block.is_valid) for block in expected)
 
 

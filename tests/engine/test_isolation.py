@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 from support.engine import (
@@ -15,11 +17,14 @@ from support.engine import (
     SELF_DESTRUCT,
     Node,
     chain_id,
+    request,
     results,
     sign,
 )
 
 from exclave import _engine
+from exclave.protocol import keccak256
+from exclave.protocol.fields import encode_rlp
 
 HEAVY = 16_777_216
 
@@ -49,6 +54,10 @@ def attack(node: Node, session_id: int, count: int = 12) -> list[Future[list[byt
         )
         for player in PLAYERS[:4]
     ]
+
+
+def created_by(creator: bytes, nonce: int) -> bytes:
+    return keccak256(encode_rlp([creator, nonce]))[12:]
 
 
 def state_of(node: Node, session_id: int) -> bytes:
@@ -81,6 +90,55 @@ def test_invariant_i5_a_polite_session_gets_its_turns_among_hostile_ones(start: 
     assert served_to_attackers <= 5 * 4
     assert not all(future.done() for future in attacks)
     results(attacks)
+
+
+def test_invariant_i5_floods_of_logs_are_in_the_receipts_of_their_session(node: Node) -> None:
+    node.open(1, 2)
+    node.submit(2, sign(2, PLAYERS[0], 0, LOG_FLOOD, gas=HEAVY))
+    block = node.store.blocks[2, 2]
+    assert [row[7] for row in block.transactions] == [True]
+    assert len(block.logs) > 100
+    assert {(log[2], len(log[7])) for log in block.logs} == {(LOG_FLOOD, 0x4000)}
+    node.submit(1, sign(1, PLAYERS[0], 0))
+    assert node.store.blocks[1, 2].logs == []
+
+
+def test_invariant_i5_contracts_created_and_destroyed_in_a_transaction_leave_nothing(node: Node) -> None:
+    node.open(1)
+    before = state_of(node, 1)
+    node.submit(1, sign(1, PLAYERS[0], 0, SELF_DESTRUCT, gas=HEAVY))
+    row = node.store.blocks[1, 2].transactions[0]
+    assert row[7] and row[8] > HEAVY - 300_000
+    port = node.engine.serve("127.0.0.1", 0)
+
+    def ask(method: str, account: bytes) -> int:
+        return int(str(request(port, "/session/1", method, "0x" + account.hex(), "latest")["result"]), 16)
+
+    # The creator's nonce tells how many there were; it has its wei again.
+    created = ask("eth_getTransactionCount", SELF_DESTRUCT) - 1
+    assert created > 100
+    assert ask("eth_getBalance", SELF_DESTRUCT) == 7
+    for nonce in (1, created):
+        child = created_by(SELF_DESTRUCT, nonce)
+        assert (ask("eth_getTransactionCount", child), ask("eth_getBalance", child)) == (0, 0)
+    # Two nonces changed in the state, and no account is new.
+    assert len(state_of(node, 1)) - len(before) <= 4
+
+
+def test_invariant_i5_reverts_with_much_data_take_no_memory(node: Node) -> None:
+    node.open(1)
+    # PUSH3 0x2c0000, PUSH0, REVERT: all the gas that a transaction can have makes 2.9 MB of it.
+    reverting = bytes.fromhex("622c00005ffd")
+
+    def revert(nonces: range) -> int:
+        node.submit(1, *(sign(1, PLAYERS[0], nonce, to=b"", data=reverting, gas=HEAVY) for nonce in nonces))
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = revert(range(5))
+    grown = revert(range(5, 45)) - before
+    assert grown < 40 * 0x2C0000 / 4
+    blocks = [node.store.blocks[1, number] for number in range(2, node.info(1).number + 1)]
+    assert [row[7] for block in blocks for row in block.transactions] == [False] * 45
 
 
 def test_invariant_i5_sessions_of_one_template_share_no_state(node: Node) -> None:
