@@ -23,7 +23,16 @@ from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.sessions import SessionHost, SessionNotServed
 from exclave.node.supervisor import FatalError
 from exclave.node.templates import import_template
-from exclave.protocol import ClaimHeader, SessionConfig, Terms, address_of, keccak256, players_hash
+from exclave.protocol import (
+    ClaimHeader,
+    SessionConfig,
+    Terms,
+    address_of,
+    claim_digest,
+    keccak256,
+    players_hash,
+    sign_digest,
+)
 from exclave.relayer.events import InconsistentEvent
 from exclave.relayer.relayer import FOLLOWER, L1Changed, Relayer, RelayerSettings
 from exclave.store import JobState, Leaf, NewBatch, Session, SessionStatus, Store
@@ -421,7 +430,9 @@ def _batch(parts: Parts, world: World, session_id: int) -> bytes:
 
 def _claim(world: World, root: bytes, sender: int, count: int = 1, **changes: object) -> None:
     terms = world.terms(**changes)
-    world.send(world.zk_relayer, encode_claim(root, count, terms, bytes(32), b"data"), sender, 10**18)
+    claimant = bytes.fromhex(account(sender).address[2:])
+    consent = sign_digest(claim_digest(31337, world.zk_relayer, claimant, root, count, terms.hash()), OPERATOR_KEY)
+    world.send(world.zk_relayer, encode_claim(root, count, terms, bytes(32), b"data", consent), sender, 10**18)
 
 
 async def test_invariant_i5_a_claim_of_the_same_root_by_somebody_else_is_not_ours(world: World, parts: Parts) -> None:
