@@ -15,7 +15,6 @@ from support.running import SIGNER, VARIABLES, make_config, running_node
 from support.world import GAME_DEPLOYER, PLAYERS, World, call_data, raw_address, signed_call
 
 from exclave import contracts
-from exclave.coordinator.calls import encode_claim
 from exclave.l1.errors import L1Unavailable
 from exclave.l1.transaction_manager import AlertKind
 from exclave.node.node import Node, run_node
@@ -117,8 +116,7 @@ async def test_fee_spike(world: World, tmp_path: Path, monkeypatch: pytest.Monke
             return any(alert.kind is AlertKind.FEE_CAP for alert in node.node.manager.alerts())
 
         await node.until("the node says why it waits", waits, mining=False)
-        bogus = world.terms(challenge_window=3600)
-        world.send(world.zk_relayer, encode_claim(batch.claims_root, 1, bogus, bytes(32), b"x"), 6, 10**18)
+        world.claim(batch.claims_root, sender=6, terms=world.terms(challenge_window=3600))
         assert world.claims_on_l1() == 1
         assert await node.claimed(session_id) == 2  # the base fee falls with each empty block
         await node.settled(session_id)

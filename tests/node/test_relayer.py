@@ -15,7 +15,6 @@ from support.world import OPERATOR_KEY, PLAYERS, World, call_data
 
 from exclave import _engine
 from exclave.config import AcceptConfig
-from exclave.coordinator.calls import encode_claim
 from exclave.l1.client import ClientSettings, L1Client
 from exclave.l1.errors import L1Error
 from exclave.l1.intents import Intent
@@ -28,10 +27,8 @@ from exclave.protocol import (
     SessionConfig,
     Terms,
     address_of,
-    claim_digest,
     keccak256,
     players_hash,
-    sign_digest,
 )
 from exclave.relayer.events import InconsistentEvent
 from exclave.relayer.relayer import FOLLOWER, L1Changed, Relayer, RelayerSettings
@@ -428,26 +425,19 @@ def _batch(parts: Parts, world: World, session_id: int) -> bytes:
     return root
 
 
-def _claim(world: World, root: bytes, sender: int, count: int = 1, **changes: object) -> None:
-    terms = world.terms(**changes)
-    claimant = bytes.fromhex(account(sender).address[2:])
-    consent = sign_digest(claim_digest(31337, world.zk_relayer, claimant, root, count, terms.hash()), OPERATOR_KEY)
-    world.send(world.zk_relayer, encode_claim(root, count, terms, bytes(32), b"data", consent), sender, 10**18)
-
-
 async def test_invariant_i5_a_claim_of_the_same_root_by_somebody_else_is_not_ours(world: World, parts: Parts) -> None:
     session_id = world.open_session(target=10)
     await parts.follow()
     root = _batch(parts, world, session_id)
-    _claim(world, root, 6)
-    _claim(world, root, 6, challenge_window=3600)
-    _claim(world, root, SIGNER, challenge_window=3600)
-    _claim(world, root, SIGNER, count=2)
+    world.claim(root, 6)
+    world.claim(root, 6, terms=world.terms(challenge_window=3600))
+    world.claim(root, SIGNER, terms=world.terms(challenge_window=3600))
+    world.claim(root, SIGNER, count=2)
     await parts.follow()
     job = parts.store.jobs.get(session_id)
     assert job is not None and (job.state, job.claim_id) == (JobState.BATCHED, None)
     assert parts.store.claims.of_session(session_id) == []
-    _claim(world, root, SIGNER)
+    world.claim(root, SIGNER)
     await parts.follow()
     job = parts.store.jobs.get(session_id)
     assert job is not None and (job.state, job.claim_id) == (JobState.CLAIMED, 5)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import select
+import selectors
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -340,10 +341,13 @@ def test_python_methods_have_so_many_places_and_no_more() -> None:
         for connection in connections:
             connection.sendall(request)
         assert entered.wait(30)
-        refused: list[socket.socket] = []
+        answers = stack.enter_context(selectors.DefaultSelector())
+        for connection in connections:
+            answers.register(connection, selectors.EVENT_READ)
+        refused: list[Any] = []
 
         def others_are_refused() -> bool:
-            refused[:] = select.select(connections, [], [], 0)[0]
+            refused[:] = [key.fileobj for key, _ in answers.select(0)]
             return len(refused) == 10
 
         # One is answered, 256 wait.

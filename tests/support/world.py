@@ -11,12 +11,14 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from exclave import _engine, contracts
+from exclave.coordinator.calls import encode_claim
 from exclave.coordinator.coordinator import session_config
 from exclave.node.templates import build_base_template
 from exclave.protocol import (
     DataMode,
     SessionConfig,
     Terms,
+    claim_digest,
     keccak256,
     players_hash,
     session_chain_id,
@@ -260,6 +262,14 @@ class World:
 
     def claims_on_l1(self) -> int:
         return int(self.view(self.zk_relayer, "lastClaimId()", ["uint64"]))
+
+    def claim(self, root: bytes, sender: int, *, count: int = 1, terms: Terms | None = None) -> None:
+        """A claim by an anvil account, to which the operator consents."""
+        terms = terms or self.terms()
+        claimant = raw_address(account(sender))
+        digest = claim_digest(31337, self.zk_relayer, claimant, root, count, terms.hash())
+        consent = sign_digest(digest, OPERATOR_KEY)
+        self.send(self.zk_relayer, encode_claim(root, count, terms, bytes(32), b"data", consent), sender, 10**18)
 
     def force(self, config: SessionConfig, to: bytes, data: bytes, sender: LocalAccount, gas: int = 300_000) -> None:
         """`forceTransaction` by a player, in a session of the usual terms."""
