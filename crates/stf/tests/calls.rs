@@ -124,7 +124,7 @@ fn calls_read_block_hashes() {
         let mut state = state.clone();
         let code = vec![0x60, number, 0x40, 0x5f, 0x52, 0x60, 32, 0x5f, 0xf3];
         state.set_code(&target, Bytecode::new_legacy(code.into())).unwrap();
-        call(&state, &later, &request(target, vec![]), &Headers(&chain.headers)).unwrap().output
+        call(&state, &later, &request(target, vec![]), &Headers(&chain.headers), &RUNNING).unwrap().output
     };
     assert_eq!(hash(0)[..], chain.head().hash_slow()[..]);
     assert_eq!((&hash(150)[..], &hash(199)[..]), (&[0; 32][..], &[0; 32][..]));

@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use std::sync::atomic::AtomicBool;
 use stf::alloy_consensus::crypto::secp256k1::sign_message;
 use stf::alloy_primitives::{b256, hex, keccak256, Address, Bytes, TxKind, B256, U256};
 use stf::*;
@@ -67,7 +68,8 @@ impl Caller {
             ..Default::default()
         };
         let environment = BlockEnvironment::after(self.chain.head(), CHAIN_ID, 2_000);
-        let outcome = call(self.chain.state(), &environment, &request, &NoBlockHashes).unwrap();
+        let outcome =
+            call(self.chain.state(), &environment, &request, &NoBlockHashes, &AtomicBool::new(false)).unwrap();
         let is_success = outcome.status == CallStatus::Success;
         self.transcript.extend_from_slice(keccak256(input).as_slice());
         self.transcript.push(is_success.into());
