@@ -265,8 +265,9 @@ async def test_data_that_compresses_well_is_cut_up_by_its_plain_size(
             raw = signed_call(PLAYERS[1], world.chain_id(session_id), nonce, world.template.game, zeros)
             await node.rpc("eth_sendRawTransaction", "0x" + raw.hex(), path=f"/session/{session_id}")
         await node.play(session_id, 1)
-        await node.until("all is claimed", lambda: len(node.node.store.claims.of_session(session_id)) >= 2)
-        for claim in node.node.store.claims.of_session(session_id):
+        claims = await node.claimed_to_its_end(session_id)
+        assert len(claims) >= 2
+        for claim in claims:
             data = (await node.rpc("zkcop_getClaimData", claim.claim_id))["data"]
             decode_batch_data(bytes.fromhex(data[2:]), 150_000)
         await node.settled(session_id)
@@ -327,9 +328,8 @@ async def test_long_sessions_are_claimed_in_checkpoints(
         leaf = (await node.rpc("zkcop_getClaimProof", session_id, checkpoint))["session"]
         assert leaf["firstNumber"] == "0x0" and int(leaf["resultHash"], 16) == 0
         await node.play(session_id, 3, first_nonce=5)
-        await node.until("the rest is claimed", lambda: len(node.node.store.claims.of_session(session_id)) >= 2)
+        claims = await node.claimed_to_its_end(session_id)
         await node.settled(session_id)
-        claims = node.node.store.claims.of_session(session_id)
         last = (await node.rpc("zkcop_getClaimProof", session_id, claims[-1].claim_id))["session"]
         assert int(last["firstNumber"], 16) > 0 and int(last["resultHash"], 16) != 0
         for claim in claims:
@@ -351,7 +351,7 @@ async def test_a_session_too_large_for_one_claim_is_cut_up(
             )
             await node.rpc("eth_sendRawTransaction", "0x" + raw.hex(), path=f"/session/{session_id}")
         await node.play(session_id, 1)
-        await node.until("all is claimed", lambda: len(node.node.store.claims.of_session(session_id)) >= 2)
+        assert len(await node.claimed_to_its_end(session_id)) >= 2
         await node.settled(session_id)
         assert world.callbacks(session_id) == 1
 

@@ -15,6 +15,9 @@ import pytest
 from exclave.config import Config
 from exclave.node.node import Node
 from exclave.node.templates import import_template
+from exclave.protocol import SessionClaim
+from exclave.protocol.constants import ZERO_HASH
+from exclave.store import Claim
 from support.anvil import account
 from support.world import OPERATOR_KEY, PLAYERS, World
 
@@ -120,6 +123,24 @@ class RunningNode:
             return claims[-1].claim_id if claims else 0
 
         return int(await self.until(f"session {session_id} is claimed", found))
+
+    async def claimed_to_its_end(self, session_id: int) -> list[Claim]:
+        """Wait until the range with the session's result is claimed; returns the claims of all its ranges.
+
+        Before that no time should pass: the last claim's window would still be open when the others' are over.
+        """
+
+        def found() -> list[Claim]:
+            claims = self.node.store.claims.of_session(session_id)
+            leaves = [leaf for claim in claims for leaf in self.node.store.claims.leaves(claim.claim_id)]
+            ends = any(
+                leaf.session_id == session_id and SessionClaim.decode(leaf.claim).result_hash != ZERO_HASH
+                for leaf in leaves
+            )
+            return claims if ends else []
+
+        claims: list[Claim] = await self.until(f"session {session_id} is claimed to its end", found)
+        return claims
 
     async def settled(self, session_id: int) -> None:
         """Let the challenge window pass and wait until L1 and the node have the session settled."""
