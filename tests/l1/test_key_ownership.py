@@ -82,4 +82,5 @@ async def test_run_ends_when_the_lease_is_lost(bench: MakeBench) -> None:
     b.clock.seconds += 1
     b.store.intents.acquire(b.node.chain_id, manager.address, "second", 100)
     with pytest.raises(KeyInUse):
-        await asyncio.wait_for(running, 30)
+        async with asyncio.timeout(30):
+            await running

@@ -606,7 +606,8 @@ async def test_no_step_goes_on_after_run_was_cancelled(bench: MakeBench) -> None
 
     manager = await b.manager(Slow())  # type: ignore[arg-type]
     running = asyncio.create_task(manager.run())
-    await asyncio.wait_for(entered.wait(), 10)
+    async with asyncio.timeout(10):
+        await entered.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -91,7 +91,8 @@ async def test_l1_outage_during_claim_and_settlement(
 
         monkeypatch.setattr(node.node.l1, "send_raw", fall_silent)
         try:
-            await asyncio.wait_for(offered.wait(), 60)
+            async with asyncio.timeout(60):
+                await offered.wait()
             await asyncio.sleep(2)
             assert (await node.rpc("zkcop_health"))["status"] == "degraded"
         finally:
@@ -242,9 +243,10 @@ async def test_a_node_that_waits_for_l1_can_be_stopped(
 
     monkeypatch.setattr(Relayer, "step", unreachable)
     running = asyncio.create_task(run_node(make_config(world, tmp_path)))
-    await asyncio.wait_for(waiting.wait(), 60)
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 60) == 0
+    async with asyncio.timeout(60):
+        await waiting.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
     # Everything was given back.
     monkeypatch.undo()
     async with running_node(world, tmp_path, monkeypatch):

@@ -30,7 +30,8 @@ class Socket:
         self._id = 0
 
     async def receive(self) -> Any:
-        message = json.loads(await asyncio.wait_for(self.connection.recv(), 30))
+        async with asyncio.timeout(30):
+            message = json.loads(await self.connection.recv())
         if isinstance(message, dict) and message.get("method") == "eth_subscription":
             params = message["params"]
             self.notifications.setdefault(params["subscription"], []).append(params["result"])

@@ -14,6 +14,7 @@ settled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -173,10 +174,9 @@ class Coordinator:
             except L1Error as error:
                 COORDINATOR_ERRORS.labels(error=type(error).__name__).inc()
                 log.warning("L1 can't be reached, claims and settlements wait", error=str(error))
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._settings.poll_interval)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_interval):
+                    await self._changed.wait()
 
     async def step(self) -> None:
         """One pass. Raises `L1Error` when L1 doesn't answer."""

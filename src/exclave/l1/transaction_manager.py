@@ -254,7 +254,8 @@ class EthTxManager:
             record = await self.status(key)
             if record.state in FINAL_STATES:
                 return record
-            return await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                return await future
         finally:
             self._waiters[key].remove(future)
             if not self._waiters[key]:
@@ -316,7 +317,8 @@ class EthTxManager:
             except L1Error as error:
                 log.warning("L1 transactions wait", error=type(error).__name__, reason=str(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.settings.poll_interval)
+                async with asyncio.timeout(self.settings.poll_interval):
+                    await self._wake.wait()
 
     async def _heartbeat(self) -> None:
         while True:

@@ -42,6 +42,10 @@ class Supervisor:
         """Cancel all tasks and wait for them, the last started first."""
         for name, task in reversed(self._tasks.items()):
             task.cancel()
+            # Code that loses a cancellation, as asyncio.wait_for of Python 3.11 does, must not keep the node from
+            # stopping.
+            while not (await asyncio.wait([task], timeout=1.0))[0]:
+                task.cancel()
             try:
                 await task
             except asyncio.CancelledError:
