@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from benchmarks.client import at_rate, call_body, render
+from benchmarks.client import Request, at_rate, call_body
 from benchmarks.peers import exclave, wait_for_nonces
 from benchmarks.workloads import SENDERS, transfer
 
@@ -26,7 +26,7 @@ def at_500_a_second() -> dict[str, Any]:
             queues = []
             for sender in SENDERS[:by_chain]:
                 raws = ["0x" + transfer(sender, chain.chain_id, n, chain.fee).hex() for n in range(per_connection)]
-                queues.append([render(chain.url, call_body("eth_sendRawTransaction", raw)) for raw in raws])
+                queues.append([Request(call_body("eth_sendRawTransaction", raw)) for raw in raws])
             jobs.append((chain, queues))
 
         async def run() -> list[float]:

@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from benchmarks.client import Connection, batch_body, render
-from benchmarks.workloads import FUNDS, SENDERS, TOKEN, TOKENS, balance_slot, token_code, with_benchmark_accounts
-from exclave import _engine
-from exclave.protocol import address_of
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from holdfast.deploy import DEPLOYER_KEY, mud_deploy
 from support.anvil import Anvil, run_anvil
 from support.node_process import NodeProcess
 from support.world import OPERATOR_KEY, GameTemplate, World, build_game_template
+
+from benchmarks.client import batch_body, open_connection
+from benchmarks.workloads import (
+    FUNDS,
+    SENDERS,
+    TOKEN,
+    TOKENS,
+    WORLD,
+    balance_slot,
+    token_code,
+    with_benchmark_accounts,
+)
+from exclave import _engine
+from exclave.contracts import load
+from exclave.protocol import address_of
+from exclave.protocol.constants import PREDEPLOY
 
 WAIT = 120.0
 
 
 @dataclass(frozen=True)
 class Chain:
-    """An Ethereum chain that takes transactions: an anvil, or a session. `fee` is in wei per gas."""
+    """An Ethereum chain that takes transactions: an anvil, or a session.
+
+    `fee` is in wei per gas; `durable`: what is answered to is in a block, on disk.
+    """
 
     url: str
     chain_id: int
     fee: int
+    durable: bool
 
 
-async def ask(chain: Chain, method: str, each: list[list[object]]) -> list[str]:
+async def ask(chain: Chain, method: str, each: list[list[object]]) -> list[Any]:
     """Answers to one method for many parameters, in their order."""
-    connection = await Connection.open(chain.url)
+    connection = await open_connection(chain.url)
     try:
-        answers = json.loads(await connection.send(render(chain.url, batch_body(method, each))))
+        answers = json.loads(await connection.send(batch_body(method, each)))
     finally:
         await connection.close()
     return [answer["result"] for answer in sorted(answers, key=lambda answer: answer["id"])]
@@ -61,27 +76,36 @@ async def wait_for_nonces(chain: Chain, expected: list[int]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def balances(chain: Chain, accounts: list[bytes]) -> list[int]:
-    """Wei, then tokens, of each account."""
+async def holdings(chain: Chain, accounts: list[bytes], delegations: list[bytes]) -> list[Any]:
+    """Wei of each account, the root of the token's storage, and what calls of the World for delegations give.
+
+    Not the root of the World's storage: it has times of its deployment.
+    """
     wei = await ask(chain, "eth_getBalance", [["0x" + account.hex(), "latest"] for account in accounts])
-    tokens = await ask(
-        chain,
-        "eth_getStorageAt",
-        [["0x" + TOKEN.hex(), f"0x{balance_slot(account):064x}", "latest"] for account in accounts],
-    )
-    return [int(value, 16) for value in wei + tokens]
+    (token,) = await ask(chain, "eth_getProof", [["0x" + TOKEN.hex(), [], "latest"]])
+    reads: list[list[object]] = [
+        [{"to": "0x" + WORLD.hex(), "data": "0x" + data.hex()}, "latest"] for data in delegations
+    ]
+    return [wei, token["storageHash"], await ask(chain, "eth_call", reads) if reads else []]
 
 
 @contextmanager
-def anvil_chain() -> Iterator[tuple[Chain, Anvil]]:
-    """Anvil with the benchmark's accounts, mining every transaction at once as it does by default."""
+def anvil_chain(*, game: bool = False) -> Iterator[tuple[Chain, Anvil]]:
+    """Anvil with the benchmark's accounts, mining every transaction at once as it does by default.
+
+    `game`: with Holdfast's World, deployed as in its template.
+    """
     with run_anvil("--base-fee", "0") as anvil:
         anvil.rpc("anvil_setCode", "0x" + TOKEN.hex(), "0x" + token_code().hex())
         for sender in SENDERS:
             anvil.set_balance("0x" + sender.address.hex(), FUNDS)
             slot = f"0x{balance_slot(sender.address):064x}"
             anvil.rpc("anvil_setStorageAt", "0x" + TOKEN.hex(), slot, f"0x{TOKENS:064x}")
-        yield Chain(anvil.url, anvil.chain_id, 0), anvil
+        if game:
+            anvil.rpc("anvil_setCode", "0x" + PREDEPLOY.hex(), "0x" + load("ExclaveSession").deployed_bytecode.hex())
+            anvil.set_balance("0x" + address_of(DEPLOYER_KEY).hex(), FUNDS)  # estimates are bounded by funds
+            assert bytes.fromhex(mud_deploy(anvil.url)[2:]) == WORLD, "the World is elsewhere than in the template"
+        yield Chain(anvil.url, anvil.chain_id, 0, durable=False), anvil
 
 
 def benchmark_template() -> GameTemplate:
@@ -120,7 +144,8 @@ class Exclave:
         for session_id in ids:
             self.wait_until_served(session_id)
         return [
-            Chain(f"{self.node.url}/session/{session_id}", self.world.chain_id(session_id), 0) for session_id in ids
+            Chain(f"{self.node.url}/session/{session_id}", self.world.chain_id(session_id), 0, durable=True)
+            for session_id in ids
         ]
 
     def wait_until_served(self, session_id: int) -> None:
@@ -142,9 +167,10 @@ class Exclave:
 @contextmanager
 def exclave() -> Iterator[Exclave]:
     """`exclave node` with its defaults (SQLite, every block on disk before it is acknowledged) on an anvil as L1."""
+    defaults = {"l1.poll_interval": "2.0", "coordinator.poll_interval": "5.0", "logging.level": '"warning"'}
     with run_anvil() as anvil, tempfile.TemporaryDirectory() as directory:
         world = World.create(anvil, benchmark_template(), address_of(OPERATOR_KEY))
-        node = NodeProcess(world, Path(directory), {"logging.level": '"warning"'})
+        node = NodeProcess(world, Path(directory), defaults)
         try:
             node.start()
             yield Exclave(world, node)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks.client import call_body, render, saturate
+from benchmarks.client import Request, call_body, saturate
 from benchmarks.peers import Chain, anvil_chain, exclave
 from benchmarks.throughput import measure
 from benchmarks.workloads import SENDERS, TOKEN, token_transfer
@@ -50,7 +50,7 @@ def calls(head: int) -> dict[str, list[Any]]:
 
 def microseconds(chain: Chain, process: int, method: str, parameters: list[Any]) -> float:
     """CPU time per request."""
-    request = render(chain.url, call_body(method, *parameters))
+    request = Request(call_body(method, *parameters))
     queues = [[request] * (REQUESTS // CONNECTIONS) for _ in range(CONNECTIONS)]
     before = cpu_seconds(process)
     asyncio.run(saturate(chain.url, queues))
@@ -62,7 +62,7 @@ def cpu_per_read() -> dict[str, Any]:
 
     def side(chain: Chain, process: int) -> dict[str, float]:
         # One by one, so that both sides have a block for each.
-        asyncio.run(measure([chain], token_transfer, TRANSFERS, 1, 1))
+        asyncio.run(measure([chain], token_transfer, TRANSFERS, 1, batch=1))
         from benchmarks.peers import ask
 
         head = int(asyncio.run(ask(chain, "eth_blockNumber", [[]]))[0], 16)

@@ -1,8 +1,9 @@
 """Signed transactions per second, from the first byte sent until all are in blocks.
 
-The generator, the node and anvil share the machine, one of the two at a time. It is checked that every transaction is
-in a block on both sides and that the accounts hold the same afterwards. Exclave's blocks are on disk, anvil's in
-memory.
+The generator, the node and anvil share the machine, one of the two at a time. A connection sends its next transactions
+when its last ones are in a block, so that at most `IN_FLIGHT` are under way: anvil slows down, and at last stops, when
+its pool holds thousands. It is checked that every transaction is in a block on both sides and that the accounts hold
+the same afterwards. Exclave's blocks are on disk, anvil's in memory.
 """
 
 from __future__ import annotations
@@ -12,40 +13,47 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.client import batch_body, render, saturate
-from benchmarks.peers import Chain, anvil_chain, balances, exclave, wait_for_nonces
-from benchmarks.workloads import SENDERS, WORKLOADS, Workload, recipient
+from benchmarks.client import Request, batch_body, call_body, saturate
+from benchmarks.peers import Chain, anvil_chain, exclave, holdings, wait_for_nonces
+from benchmarks.workloads import SENDERS, WORKLOADS, Sender, Workload, delegation_of, recipient
+from exclave.protocol import keccak256
 
-BATCH = 100
+IN_FLIGHT = 800
 CONNECTIONS = 8
-TRANSACTIONS = 5_000
+TRANSACTIONS = 10_000
+WEBSOCKET = "transfer_websocket"
+"""The transfers once more, over WebSockets."""
 
 
-def requests(chain: Chain, workload: Workload, count: int, batch: int, connections: int) -> list[list[bytes]]:
-    """`count` transactions as rendered requests, a queue for each connection, which has senders of its own."""
-    per_sender = count // len(SENDERS)
-    queues = []
-    for position in range(connections):
-        senders = SENDERS[position::connections]
-        raws = ["0x" + workload(s, chain.chain_id, n, chain.fee).hex() for n in range(per_sender) for s in senders]
-        batches = [raws[start : start + batch] for start in range(0, len(raws), batch)]
-        queues.append(
-            [render(chain.url, batch_body("eth_sendRawTransaction", [[raw] for raw in part])) for part in batches]
-        )
-    return queues
+def _request(chain: Chain, raws: Sequence[bytes]) -> Request:
+    body = batch_body("eth_sendRawTransaction", [["0x" + raw.hex()] for raw in raws])
+    last = "0x" + keccak256(raws[-1]).hex()
+    return Request(body, None if chain.durable else call_body("eth_getTransactionReceipt", last))
 
 
-async def measure(chains: Sequence[Chain], workload: Workload, each: int, batch: int, connections: int) -> float:
-    """Transactions per second over all chains, `each` transactions on each."""
-    rendered = [(chain, requests(chain, workload, each, batch, connections)) for chain in chains]
-    expected = [each // len(SENDERS)] * len(SENDERS)
+def _queue(chain: Chain, workload: Workload, senders: Sequence[Sender], each: int, batch: int) -> list[Request]:
+    """`each` transactions of every sender, in batches."""
+    raws = [workload(sender, chain.chain_id, nonce, chain.fee) for nonce in range(each) for sender in senders]
+    return [_request(chain, raws[start : start + batch]) for start in range(0, len(raws), batch)]
+
+
+async def measure(
+    chains: Sequence[Chain], workload: Workload, each: int, connections: int, *, batch: int = 0, socket: bool = False
+) -> float:
+    """Transactions per second over all chains, `each` transactions on each, over `connections` to each."""
+    batch = batch or max(1, IN_FLIGHT // (len(chains) * connections))
+    senders = min(len(SENDERS), batch * connections)
+    rounds = each // senders
+    lines = [SENDERS[:senders][position::connections] for position in range(connections)]
+    rendered = [(chain, [_queue(chain, workload, own, rounds, batch) for own in lines]) for chain in chains]
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for chain, queues in rendered:
-            group.create_task(saturate(chain.url, queues))
+            group.create_task(saturate(chain.url, queues, socket=socket))
+    expected = [rounds] * senders + [0] * (len(SENDERS) - senders)
     for chain in chains:
         await wait_for_nonces(chain, expected)
-    return each * len(chains) / (time.perf_counter() - started)
+    return senders * rounds * len(chains) / (time.perf_counter() - started)
 
 
 def accounts() -> list[bytes]:
@@ -57,15 +65,18 @@ def accounts() -> list[bytes]:
 def compare(sessions: int, each: int, connections: int) -> dict[str, dict[str, float]]:
     """Both sides on every workload, the same number of transactions in all."""
     figures = {}
-    for name, workload in WORKLOADS.items():
-        total = sessions * each
+    workloads = {**WORKLOADS, **({WEBSOCKET: WORKLOADS["transfer"]} if sessions == 1 else {})}
+    for name, workload in workloads.items():
+        socket = name == WEBSOCKET
+        # anvil has the World only where it is played in.
+        reads = [delegation_of(sender, 0) for sender in SENDERS] if name == "mud" else []
         with exclave() as node:
             chains = node.open(sessions)
-            ours = asyncio.run(measure(chains, workload, each, BATCH, connections))
-            held = asyncio.run(balances(chains[0], accounts()))
-        with anvil_chain() as (chain, _):
-            theirs = asyncio.run(measure([chain], workload, total, BATCH, CONNECTIONS))
-            if sessions == 1 and asyncio.run(balances(chain, accounts())) != held:
+            ours = asyncio.run(measure(chains, workload, each, connections, socket=socket))
+            held = asyncio.run(holdings(chains[0], accounts(), reads))
+        with anvil_chain(game=name == "mud") as (chain, _):
+            theirs = asyncio.run(measure([chain], workload, sessions * each, CONNECTIONS, socket=socket))
+            if sessions == 1 and asyncio.run(holdings(chain, accounts(), reads)) != held:
                 raise AssertionError(f"{name}: the two sides do not hold the same")
         figures[name] = {"exclave_tps": ours, "anvil_tps": theirs, "ratio": ours / theirs}
     return figures
@@ -74,7 +85,12 @@ def compare(sessions: int, each: int, connections: int) -> dict[str, dict[str, f
 def _figures(by_workload: dict[str, dict[str, float]], **more: Any) -> dict[str, Any]:
     worst = min(by_workload.values(), key=lambda figures: figures["ratio"])
     rounded = {name: {key: round(value, 2) for key, value in figures.items()} for name, figures in by_workload.items()}
-    return {**{key: round(value, 2) for key, value in worst.items()}, "by_workload": rounded, "batch": BATCH, **more}
+    return {
+        **{key: round(value, 2) for key, value in worst.items()},
+        "by_workload": rounded,
+        "in_flight": IN_FLIGHT,
+        **more,
+    }
 
 
 def one_session() -> dict[str, Any]:

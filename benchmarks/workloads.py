@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from coincurve import PrivateKey
 from eth_abi.abi import encode
+from holdfast.abi import abi
+from holdfast.client import UNLIMITED_DELEGATION
+from holdfast.paths import TEMPLATE, TEMPLATE_RECORD
 
 from exclave import contracts
 from exclave.protocol import GenesisAccount, TemplateAccount, decode_template, encode_template, keccak256
@@ -21,6 +25,10 @@ TOKEN: Final = bytes.fromhex("00000000000000000000000000000000000070c0")
 
 TRANSFER_GAS: Final = 21_000
 TOKEN_GAS: Final = 80_000
+ACTION_GAS: Final = 300_000
+
+WORLD: Final = bytes.fromhex(json.loads(TEMPLATE_RECORD.read_text())["world"][2:])
+"""Address of Holdfast's MUD World, the same in the template and on anvil (CREATE2)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,27 @@ def token_transfer(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes
     return sender.sign(chain_id, nonce, TOKEN_GAS, TOKEN, 0, data, fee)
 
 
-WORKLOADS: Final[dict[str, Workload]] = {"transfer": transfer, "erc20": token_transfer}
+def _burner(sender: Sender, nonce: int) -> bytes:
+    return keccak256(b"burner %d" % nonce + sender.address)[12:]
+
+
+def mud_action(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
+    """What every player of Holdfast starts with: delegate to a burner key, a new one each time. It goes through MUD's
+    World to a system and writes to a table, and any account may do it at any time.
+    """
+    burner = "0x" + _burner(sender, nonce).hex()
+    data = abi("IWorld")["registerDelegation"].encode(burner, UNLIMITED_DELEGATION, b"")
+    return sender.sign(chain_id, nonce, ACTION_GAS, WORLD, 0, data, fee)
+
+
+def delegation_of(sender: Sender, nonce: int) -> bytes:
+    """Calldata that reads what `mud_action` wrote, from MUD's table of delegations."""
+    table = b"tb" + b"world".ljust(14, b"\0") + b"UserDelegationCo"
+    keys = [bytes(12) + sender.address, bytes(12) + _burner(sender, nonce)]
+    return abi("IWorld")["getRecord"].encode(table, keys)
+
+
+WORKLOADS: Final[dict[str, Workload]] = {"transfer": transfer, "erc20": token_transfer, "mud": mud_action}
 
 
 def token_code() -> bytes:
@@ -79,10 +107,13 @@ def balance_slot(owner: bytes) -> int:
 
 
 def with_benchmark_accounts(template: bytes) -> bytes:
-    """The template with funded senders and the token added."""
+    """The template with funded senders, the token, and Holdfast with its World added."""
     funded = [GenesisAccount(sender.address, balance=FUNDS) for sender in SENDERS]
     token = GenesisAccount(
         TOKEN, nonce=1, code=token_code(), storage={balance_slot(sender.address): TOKENS for sender in SENDERS}
     )
+    given = decode_template(template)
     added = [TemplateAccount.from_account(account) for account in [*funded, token]]
-    return encode_template([*decode_template(template), *added])
+    known = {account.address_hash for account in [*given, *added]}
+    game = [account for account in decode_template(TEMPLATE.read_bytes()) if account.address_hash not in known]
+    return encode_template([*given, *added, *game])
