@@ -105,6 +105,15 @@ class Block:
         None there only if the template's predeploy doesn't emit `SessionEnded`.
         """
     @property
+    def encoded_transactions(self) -> bytes:
+        """RLP of the list of raw transactions, each a byte string."""
+    @property
+    def senders(self) -> bytes:
+        """20 bytes for each transaction."""
+    @property
+    def encoded_receipts(self) -> bytes:
+        """RLP of the list of encoded receipts (EIP-2718, with their logs), each a byte string."""
+    @property
     def transactions(self) -> list[TransactionRow]: ...
     @property
     def logs(self) -> list[LogRow]: ...
@@ -240,6 +249,8 @@ class Engine:
     def session_ids(self) -> list[int]:
         """The sessions in memory, in ascending order."""
 
+    def transaction_count(self, session_id: int, account: bytes) -> int:
+        """The account's nonce after the latest block of a session in memory. Raises `EngineError`."""
     def export_template(self, session_id: int) -> bytes:
         """The present state of a session in memory as a template file. Raises EngineError."""
 
@@ -265,6 +276,9 @@ def metrics_text() -> str:
 
 def ordered_trie_root(items: list[bytes], /) -> bytes:
     """The root of the trie of a block's encoded transactions or receipts, in order: what headers commit to."""
+
+def split_rlp_strings(data: bytes, /) -> list[bytes]:
+    """The items of an RLP list of byte strings. Raises `ValueError`."""
 
 def execute_blocks(
     template: bytes, chain_id: int, seed: bytes, timestamp: int, blocks: list[tuple[int, list[bytes]]], /

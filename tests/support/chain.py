@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from exclave.protocol.fields import encode_rlp
 from exclave.store import Session
 
 
@@ -30,8 +31,17 @@ class FakeBlock:
     inbox_count: int = 0
     inbox_hash: bytes = b"\x00" * 32
     result: bytes | None = None
-    transactions: list[tuple[Any, ...]] = field(default_factory=list)
-    logs: list[tuple[Any, ...]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    sender: bytes = b"\x31" * 20
+    encoded_receipts: bytes = b"\xc0"
+
+    @property
+    def encoded_transactions(self) -> bytes:
+        return encode_rlp(self.raw)
+
+    @property
+    def senders(self) -> bytes:
+        return self.sender * len(self.raw)
 
 
 def session(session_id: int, *, config: str = "a", **fields: Any) -> Session:
@@ -61,7 +71,7 @@ def block_hash(session_id: int, number: int, fork: str) -> bytes:
 
 
 def block(session_id: int, number: int, *, fork: str = "main", size: int = 2, **fields: Any) -> FakeBlock:
-    """Block `number` of a chain that is the same for the same `fork`, with `size` transactions of one log each."""
+    """Block `number` of a chain that is the same for the same `fork`, with `size` transactions."""
     values: dict[str, Any] = {
         "session_id": session_id,
         "number": number,
@@ -69,26 +79,8 @@ def block(session_id: int, number: int, *, fork: str = "main", size: int = 2, **
         "parent_hash": block_hash(session_id, number - 1, fork),
         "timestamp": 1000 + number,
         "header": b"header" + block_hash(session_id, number, fork),
-        "transactions": [
-            (
-                i,
-                word("tx", session_id, number, i, fork),
-                2,
-                b"\x31" * 20,
-                number * size + i,
-                b"\x32" * 20 if i else None,
-                b"raw" + word("tx", session_id, number, i, fork),
-                True,
-                21000,
-                21000 * (i + 1),
-                None if i else b"\x33" * 20,
-            )
-            for i in range(size)
-        ],
-        "logs": [
-            (i, i, b"\x32" * 20, word("topic", i), word("topic", number), None, None, b"data%d" % number)
-            for i in range(size)
-        ],
+        "raw": [b"raw" + word("tx", session_id, number, i, fork) for i in range(size)],
+        "encoded_receipts": encode_rlp([b"receipt" + word(session_id, number, i) for i in range(size)]),
         **fields,
     }
     return FakeBlock(**values)

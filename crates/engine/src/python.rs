@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Weak};
 
 use alloy_primitives::{Address, Bytes, B256};
+use alloy_rlp::Encodable as _;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -163,6 +164,18 @@ fn address(name: &str, bytes: &[u8]) -> PyResult<Address> {
 
 fn owned(list: Vec<Vec<u8>>) -> Vec<Bytes> {
     list.into_iter().map(Bytes::from).collect()
+}
+
+/// RLP of a list of byte strings.
+fn rlp_strings<'a>(items: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let payload_length = items.clone().map(|item| item.length()).sum();
+    let header = alloy_rlp::Header { list: true, payload_length };
+    let mut out = Vec::with_capacity(payload_length + header.length());
+    header.encode(&mut out);
+    for item in items {
+        item.encode(&mut out);
+    }
+    out
 }
 
 /// Engines of this process, to be shut down when the interpreter exits.
@@ -356,6 +369,24 @@ impl PyBlock {
     }
 
     #[getter]
+    fn encoded_transactions<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let sealed = &self.block.sealed;
+        PyBytes::new(py, &rlp_strings(sealed.transactions.iter().map(|transaction| transaction.raw.as_ref())))
+    }
+
+    #[getter]
+    fn senders<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let senders: Vec<u8> = self.block.sealed.transactions.iter().flat_map(|item| item.sender.0 .0).collect();
+        PyBytes::new(py, &senders)
+    }
+
+    #[getter]
+    fn encoded_receipts<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let encoded: Vec<Bytes> = self.block.sealed.receipts.iter().map(stf::Receipt::encoded).collect();
+        PyBytes::new(py, &rlp_strings(encoded.iter().map(AsRef::as_ref)))
+    }
+
+    #[getter]
     fn logs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let receipts = self.block.sealed.receipts.iter().enumerate();
         let logs = receipts.flat_map(|(transaction, receipt)| receipt.logs.iter().map(move |log| (transaction, log)));
@@ -513,6 +544,12 @@ impl PyEngine {
         self.engine.loaded_ids()
     }
 
+    fn transaction_count(&self, py: Python<'_>, session_id: u64, account: &[u8]) -> PyResult<u64> {
+        let account = address("account", account)?;
+        let session = self.engine.loaded(session_id).ok_or(EngineError::UnknownSession(session_id));
+        session.map(|session| session.committed_nonce(&account)).map_err(|error| engine_error(py, &error))
+    }
+
     fn export_template<'py>(&self, py: Python<'py>, session_id: u64) -> PyResult<Bound<'py, PyBytes>> {
         let file = py.detach(|| self.engine.export_template(session_id)).map_err(|error| engine_error(py, &error))?;
         Ok(PyBytes::new(py, &file))
@@ -555,6 +592,24 @@ fn ordered_trie_root(py: Python<'_>, items: Vec<Vec<u8>>) -> Bound<'_, PyBytes> 
     PyBytes::new(py, root.as_slice())
 }
 
+/// The items of an RLP list of byte strings.
+#[pyfunction]
+#[pyo3(signature = (data, /))]
+fn split_rlp_strings<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let malformed = |error: alloy_rlp::Error| PyValueError::new_err(format!("not an RLP list of strings: {error}"));
+    let mut rest = data;
+    let mut items = alloy_rlp::Header::decode_bytes(&mut rest, true).map_err(malformed)?;
+    if !rest.is_empty() {
+        return Err(malformed(alloy_rlp::Error::UnexpectedLength));
+    }
+    let mut strings = Vec::new();
+    while !items.is_empty() {
+        let item = alloy_rlp::Header::decode_bytes(&mut items, false).map_err(malformed)?;
+        strings.push(PyBytes::new(py, item));
+    }
+    Ok(strings)
+}
+
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -577,6 +632,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_function(wrap_pyfunction!(metrics_text, module)?)?;
     module.add_function(wrap_pyfunction!(ordered_trie_root, module)?)?;
+    module.add_function(wrap_pyfunction!(split_rlp_strings, module)?)?;
     module.add_function(wrap_pyfunction!(crate::conformance::execute_blocks, module)?)?;
     let shutdown = wrap_pyfunction!(_shutdown_all, module)?;
     py.import("atexit")?.call_method1("register", (shutdown,))?;

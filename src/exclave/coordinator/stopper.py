@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from exclave import _engine
 from exclave.coordinator.settings import CoordinatorSettings
@@ -77,7 +77,7 @@ class Stopper:
             key = self._key(session.chain_id)
             transaction = Transaction(
                 chain_id=session.chain_id,
-                nonce=self._next_nonce(session_id, address_of(key)),
+                nonce=self._host.engine.transaction_count(session_id, address_of(key)),
                 fees=Fees(0, 0),
                 gas_limit=STOP_GAS,
                 to=PREDEPLOY,
@@ -104,9 +104,3 @@ class Stopper:
 
     def _key(self, chain_id: int) -> bytes:
         return keccak256(self._secret + chain_id.to_bytes(8, "big"))
-
-    def _next_nonce(self, session_id: int, sender: bytes) -> int:
-        """Of an account that sends nothing but this."""
-        table = schema.transactions
-        sent = (table.c.session_id == session_id) & (table.c.sender == sender) & (table.c.type != 0x7E)
-        return self._store.read(lambda tx: int(tx.scalar(select(func.count()).where(sent)) or 0))

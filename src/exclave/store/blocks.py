@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DataError, IntegrityError
 
+from exclave._engine import split_rlp_strings
 from exclave.store.errors import Refusal, SessionsRefused
 from exclave.store.leases import session_resource
 from exclave.store.repository import Repository
-from exclave.store.schema import blocks, heads, leases, logs, sessions, signed64, transactions
+from exclave.store.schema import blocks, heads, leases, sessions
 
 # Sessions looked up in one statement: PostgreSQL and SQLite allow far more parameters, but a plan per size is kept.
 _CHUNK = 500
@@ -49,16 +50,11 @@ class SealedBlock(Protocol):
     @property
     def result(self) -> bytes | None: ...
     @property
-    def transactions(self) -> Sequence[tuple[Any, ...]]:
-        """(index, hash, type, sender, nonce, to or None, raw, status, gas_used, cumulative_gas_used, contract_address
-        or None)
-        """
-        ...
-
+    def senders(self) -> bytes: ...
     @property
-    def logs(self) -> Sequence[tuple[Any, ...]]:
-        """(log_index, transaction_index, address, topic0 .. topic3 or None, data)"""
-        ...
+    def encoded_transactions(self) -> bytes: ...
+    @property
+    def encoded_receipts(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,18 +229,6 @@ class Blocks(Repository):
         rows = tx.execute(query).all()
         if not rows:
             return []
-        raw: dict[int, list[bytes]] = defaultdict(list)
-        senders: dict[int, list[bytes]] = defaultdict(list)
-        query_transactions = (
-            select(transactions.c.number, transactions.c.raw, transactions.c.sender)
-            .where(
-                transactions.c.session_id == session_id, transactions.c.number.between(rows[0].number, rows[-1].number)
-            )
-            .order_by(transactions.c.number, transactions.c.transaction_index)
-        )
-        for number, transaction, sender in tx.execute(query_transactions):
-            raw[number].append(transaction)
-            senders[number].append(sender)
         return [
             StoredBlock(
                 session_id=session_id,
@@ -257,8 +241,8 @@ class Blocks(Repository):
                 inbox_count=row.inbox_count,
                 inbox_hash=row.inbox_hash,
                 result=row.result,
-                transactions=raw[row.number],
-                senders=senders[row.number],
+                transactions=split_rlp_strings(row.transactions),
+                senders=[row.senders[at : at + 20] for at in range(0, len(row.senders), 20)],
             )
             for row in rows
         ]
@@ -297,40 +281,32 @@ def _heads(tx: Connection, session_ids: list[int]) -> dict[int, tuple[int, bytes
 def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
     """Plain tuples and prepared statements: this is what each acknowledged transaction waits for."""
     block_rows: list[tuple[Any, ...]] = []
-    transaction_rows: list[tuple[Any, ...]] = []
-    log_rows: list[tuple[Any, ...]] = []
     head_rows: list[tuple[Any, ...]] = []
     for session_id, chain in accepted.items():
-        for block in chain:
-            number = block.number
-            block_rows.append(
-                (
-                    session_id,
-                    number,
-                    block.hash,
-                    block.parent_hash,
-                    block.timestamp,
-                    block.state_root,
-                    block.gas_used,
-                    block.header,
-                    block.preconfirmation,
-                    block.inbox_count,
-                    block.inbox_hash,
-                    block.result,
-                )
+        block_rows += (
+            (
+                session_id,
+                block.number,
+                block.hash,
+                block.parent_hash,
+                block.timestamp,
+                block.state_root,
+                block.gas_used,
+                block.header,
+                block.preconfirmation,
+                block.inbox_count,
+                block.inbox_hash,
+                block.result,
+                block.senders,
+                block.encoded_transactions,
+                block.encoded_receipts,
             )
-            for entry in block.transactions:
-                # PostgreSQL doesn't take the engine's boolean status for a number.
-                transaction_rows.append(
-                    (session_id, number, *entry[:4], signed64(entry[4]), *entry[5:7], int(entry[7]), *entry[8:])
-                )
-            for entry in block.logs:
-                log_rows.append((session_id, number, *entry))
+            for block in chain
+        )
         last = chain[-1]
         head_rows.append((session_id, last.number, last.hash, last.timestamp, last.inbox_count, last.result))
-    for table, rows in ((blocks, block_rows), (transactions, transaction_rows), (logs, log_rows)):
-        if rows:
-            tx.exec_driver_sql(_insert_statement(tx, table), rows)
+    if block_rows:
+        tx.exec_driver_sql(_insert_statement(tx, blocks), block_rows)
     if head_rows:
         upsert = " ON CONFLICT (session_id) DO UPDATE SET " + ", ".join(
             f"{c} = excluded.{c}" for c in ("number", "hash", "timestamp", "inbox_count", "result")

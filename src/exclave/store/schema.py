@@ -18,14 +18,12 @@ from sqlalchemy import (
     Column,
     Dialect,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
-    UniqueConstraint,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -175,6 +173,7 @@ heads = Table(
     Column("result", LargeBinary),  # not null: the session has ended in this block
 )
 
+# One row for a block, whatever is in it: it is what each acknowledged transaction waits for.
 blocks = Table(
     "blocks",
     metadata,
@@ -190,46 +189,11 @@ blocks = Table(
     Column("inbox_count", BigInteger, nullable=False),
     Column("inbox_hash", LargeBinary, nullable=False),
     Column("result", LargeBinary),
+    # Last, so that what comes before is read without them.
+    Column("senders", LargeBinary, nullable=False),  # 20 bytes for each transaction
+    Column("transactions", LargeBinary, nullable=False),  # rlp([raw, ...])
+    Column("receipts", LargeBinary, nullable=False),  # rlp([receipt with its logs as in EIP-2718, ...])
     CheckConstraint("number > 0", name="number"),
-)
-
-transactions = Table(
-    "transactions",
-    metadata,
-    Column("session_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("transaction_index", Integer, primary_key=True, autoincrement=False),
-    Column("hash", LargeBinary, nullable=False),
-    Column("type", Integer, nullable=False),
-    Column("sender", LargeBinary, nullable=False),
-    Column("nonce", Uint64, nullable=False),
-    Column("to", LargeBinary),  # null: a creation
-    Column("raw", LargeBinary, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("gas_used", BigInteger, nullable=False),
-    Column("cumulative_gas_used", BigInteger, nullable=False),
-    Column("contract_address", LargeBinary),
-    ForeignKeyConstraint(["session_id", "number"], ["blocks.session_id", "blocks.number"]),
-    # INVARIANT I6: no transaction is in a session twice.
-    UniqueConstraint("session_id", "hash"),
-)
-
-logs = Table(
-    "logs",
-    metadata,
-    Column("session_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("log_index", Integer, primary_key=True, autoincrement=False),  # within the block
-    Column("transaction_index", Integer, nullable=False),
-    Column("address", LargeBinary, nullable=False),
-    Column("topic0", LargeBinary),
-    Column("topic1", LargeBinary),
-    Column("topic2", LargeBinary),
-    Column("topic3", LargeBinary),
-    Column("data", LargeBinary, nullable=False),
-    ForeignKeyConstraint(["session_id", "number"], ["blocks.session_id", "blocks.number"]),
-    Index(None, "session_id", "address", "topic0", "number"),
-    Index(None, "session_id", "topic0", "number"),
 )
 
 # Forced messages (docs/protocol.md 4), as the Relayer read them from L1.

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from exclave.store.errors import RecordConflict, RecordNotFound
 from exclave.store.repository import Repository, insert_if_absent
-from exclave.store.schema import blocks, heads, inbox, jobs, logs, sessions, templates, terms, transactions
+from exclave.store.schema import blocks, heads, inbox, jobs, sessions, templates, terms
 
 # Session ids from here up are this node's own and unknown to L1 (docs/protocol.md 1).
 FIRST_LOCAL_SESSION = 1 << 31
@@ -251,7 +251,5 @@ def _session(row: object) -> Session:
 
 def _drop_chain(tx: Connection, session_id: int) -> int:
     """Drop the blocks of a session that L1 has replaced by another one."""
-    for table in (logs, transactions):
-        tx.execute(delete(table).where(table.c.session_id == session_id))
     tx.execute(delete(heads).where(heads.c.session_id == session_id))
     return tx.execute(delete(blocks).where(blocks.c.session_id == session_id)).rowcount
