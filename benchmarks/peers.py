@@ -40,13 +40,13 @@ WAIT = 120.0
 class Chain:
     """An Ethereum chain that takes transactions: an anvil, or a session.
 
-    `fee` is in wei per gas; `durable`: what is answered to is in a block, on disk.
+    `fee` is in wei per gas; `software` is "exclave", where what is answered to is in a block on disk, or "anvil".
     """
 
     url: str
     chain_id: int
     fee: int
-    durable: bool
+    software: str
 
 
 async def ask(chain: Chain, method: str, each: list[list[object]]) -> list[Any]:
@@ -105,7 +105,7 @@ def anvil_chain(*, game: bool = False) -> Iterator[tuple[Chain, Anvil]]:
             anvil.rpc("anvil_setCode", "0x" + PREDEPLOY.hex(), "0x" + load("ExclaveSession").deployed_bytecode.hex())
             anvil.set_balance("0x" + address_of(DEPLOYER_KEY).hex(), FUNDS)  # estimates are bounded by funds
             assert bytes.fromhex(mud_deploy(anvil.url)[2:]) == WORLD, "the World is elsewhere than in the template"
-        yield Chain(anvil.url, anvil.chain_id, 0, durable=False), anvil
+        yield Chain(anvil.url, anvil.chain_id, 0, software="anvil"), anvil
 
 
 def benchmark_template() -> GameTemplate:
@@ -144,7 +144,7 @@ class Exclave:
         for session_id in ids:
             self.wait_until_served(session_id)
         return [
-            Chain(f"{self.node.url}/session/{session_id}", self.world.chain_id(session_id), 0, durable=True)
+            Chain(f"{self.node.url}/session/{session_id}", self.world.chain_id(session_id), 0, software="exclave")
             for session_id in ids
         ]
 

@@ -4,9 +4,11 @@ reads.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Table, select
@@ -16,10 +18,7 @@ from exclave._engine import split_rlp_strings
 from exclave.store.errors import Refusal, SessionsRefused
 from exclave.store.leases import session_resource
 from exclave.store.repository import Repository
-from exclave.store.schema import blocks, heads, leases, sessions
-
-# Sessions looked up in one statement: PostgreSQL and SQLite allow far more parameters, but a plan per size is kept.
-_CHUNK = 500
+from exclave.store.schema import blocks, heads
 
 
 class SealedBlock(Protocol):
@@ -248,63 +247,72 @@ class Blocks(Repository):
         ]
 
 
+# Written by hand, with all ids in one parameter: building the expressions took longer than the database.
+_TOKENS = {
+    # In order, so that two writers of overlapping sessions can't wait for each other.
+    "postgresql": "SELECT resource, token FROM leases WHERE resource = ANY(%s) AND owner IS NOT NULL "
+    "ORDER BY resource FOR SHARE",
+    "sqlite": "SELECT resource, token FROM leases WHERE resource IN (SELECT value FROM json_each(?)) "
+    "AND owner IS NOT NULL",
+}
+_HEADS = (
+    "SELECT sessions.session_id, sessions.genesis_hash, heads.number, heads.hash FROM sessions "
+    "LEFT JOIN heads ON heads.session_id = sessions.session_id WHERE sessions.session_id "
+)
+_HEADS_OF = {
+    "postgresql": _HEADS + "= ANY(%s)",
+    "sqlite": _HEADS + "IN (SELECT value FROM json_each(?))",
+}
+
+
 def _tokens(tx: Connection, session_ids: list[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for start in range(0, len(session_ids), _CHUNK):
-        by_resource = {session_resource(i): i for i in session_ids[start : start + _CHUNK]}
-        # In order, so that two writers of overlapping sessions can't wait for each other.
-        query = (
-            select(leases.c.resource, leases.c.token)
-            .where(leases.c.resource.in_(sorted(by_resource)), leases.c.owner.is_not(None))
-            .order_by(leases.c.resource)
-            .with_for_update(read=True)
-        )
-        found.update({by_resource[resource]: token for resource, token in tx.execute(query)})
-    return found
+    by_resource = {session_resource(session_id): session_id for session_id in session_ids}
+    rows = tx.exec_driver_sql(_TOKENS[tx.dialect.name], (_array(tx, list(by_resource)),))
+    return {by_resource[resource]: token for resource, token in rows}
 
 
 def _heads(tx: Connection, session_ids: list[int]) -> dict[int, tuple[int, bytes | None]]:
     """Number and hash of each session's last block; block 0 where nothing is stored yet."""
-    found: dict[int, tuple[int, bytes | None]] = {}
-    for start in range(0, len(session_ids), _CHUNK):
-        chunk = session_ids[start : start + _CHUNK]
-        query = (
-            select(sessions.c.session_id, sessions.c.genesis_hash, heads.c.number, heads.c.hash)
-            .select_from(sessions.outerjoin(heads))
-            .where(sessions.c.session_id.in_(chunk))
-        )
-        for session_id, genesis_hash, number, head_hash in tx.execute(query):
-            found[session_id] = (0, genesis_hash) if number is None else (number, head_hash)
-    return found
+    rows = tx.exec_driver_sql(_HEADS_OF[tx.dialect.name], (_array(tx, session_ids),))
+    return {
+        session_id: (0, genesis_hash) if number is None else (number, head_hash)
+        for session_id, genesis_hash, number, head_hash in rows
+    }
+
+
+def _array(tx: Connection, values: list[int] | list[str]) -> Any:
+    return values if tx.dialect.name == "postgresql" else json.dumps(values)
+
+
+_COLUMNS = (
+    "session_id",
+    "number",
+    "hash",
+    "parent_hash",
+    "timestamp",
+    "state_root",
+    "gas_used",
+    "header",
+    "preconfirmation",
+    "inbox_count",
+    "inbox_hash",
+    "result",
+    "senders",
+    "encoded_transactions",
+    "encoded_receipts",
+)
+_row = attrgetter(*_COLUMNS)
+"""A block as the table's columns, in their order."""
 
 
 def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
     """Plain tuples and prepared statements: this is what each acknowledged transaction waits for."""
-    block_rows: list[tuple[Any, ...]] = []
-    head_rows: list[tuple[Any, ...]] = []
-    for session_id, chain in accepted.items():
-        block_rows += (
-            (
-                session_id,
-                block.number,
-                block.hash,
-                block.parent_hash,
-                block.timestamp,
-                block.state_root,
-                block.gas_used,
-                block.header,
-                block.preconfirmation,
-                block.inbox_count,
-                block.inbox_hash,
-                block.result,
-                block.senders,
-                block.encoded_transactions,
-                block.encoded_receipts,
-            )
-            for block in chain
-        )
-        last = chain[-1]
-        head_rows.append((session_id, last.number, last.hash, last.timestamp, last.inbox_count, last.result))
+    block_rows = [_row(block) for chain in accepted.values() for block in chain]
+    head_rows = [
+        (session_id, last.number, last.hash, last.timestamp, last.inbox_count, last.result)
+        for session_id, chain in accepted.items()
+        for last in (chain[-1],)
+    ]
     if block_rows:
         tx.exec_driver_sql(_insert_statement(tx, blocks), block_rows)
     if head_rows:
