@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -155,28 +156,34 @@ async def saturate(url: str, queues: Sequence[Sequence[Request]], *, socket: boo
     return timings
 
 
-async def at_rate(url: str, queues: Sequence[Sequence[Request]], rate: float) -> Timings:
-    """An open-loop load: requests leave at fixed times whatever the answers take, `rate` a second over all queues.
+async def at_rate(lines: Sequence[tuple[str, Sequence[Request]]], rate: float) -> Timings:
+    """An open-loop load: requests leave at random times (a Poisson process), `rate` a second over all, whatever the
+    answers take. `lines`: what each connection sends, and to which URL.
 
     A request that its connection can't send in time because the last answer is late counts from when it should have
     left (no coordinated omission).
     """
     timings = Timings()
-    connections = [await open_connection(url) for _ in queues]
+    chance = random.Random(1)
+    connections = [await open_connection(url) for url, _ in lines]
     started = time.perf_counter() + 0.1
 
-    async def run(position: int, connection: Connection, queue: Sequence[Request]) -> None:
-        for index, request in enumerate(queue):
-            due = started + (index * len(queues) + position) / rate
+    async def run(connection: Connection, queue: Sequence[Request], gaps: Sequence[float]) -> None:
+        due = started
+        for request, gap in zip(queue, gaps, strict=True):
+            due += gap
+            began = due
             if (pause := due - time.perf_counter()) > 0:
                 await asyncio.sleep(pause)
+                began = time.perf_counter()  # what this loop is late isn't the node's
             await _exchange(connection, request)
-            timings.latencies.append(time.perf_counter() - due)
+            timings.latencies.append(time.perf_counter() - began)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for position, (connection, queue) in enumerate(zip(connections, queues, strict=True)):
-                group.create_task(run(position, connection, queue))
+            for connection, (_, queue) in zip(connections, lines, strict=True):
+                gaps = [chance.expovariate(rate / len(lines)) for _ in queue]
+                group.create_task(run(connection, queue, gaps))
     finally:
         for connection in connections:
             await connection.close()

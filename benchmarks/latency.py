@@ -21,21 +21,18 @@ def at_500_a_second() -> dict[str, Any]:
         chains = node.open(sessions)
         per_connection = RATE * SECONDS // CONNECTIONS
         by_chain = CONNECTIONS // sessions
-        jobs = []
+        lines = []
         for chain in chains:
-            queues = []
             for sender in SENDERS[:by_chain]:
                 raws = ["0x" + transfer(sender, chain.chain_id, n, chain.fee).hex() for n in range(per_connection)]
-                queues.append([Request(call_body("eth_sendRawTransaction", raw)) for raw in raws])
-            jobs.append((chain, queues))
+                lines.append((chain.url, [Request(call_body("eth_sendRawTransaction", raw)) for raw in raws]))
 
         async def run() -> list[float]:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(at_rate(chain.url, queues, RATE / sessions)) for chain, queues in jobs]
+            timings = await at_rate(lines, RATE)
             sent = [per_connection] * by_chain + [0] * (len(SENDERS) - by_chain)
-            for chain, _ in jobs:
+            for chain in chains:
                 await wait_for_nonces(chain, sent)
-            return sorted(latency for task in tasks for latency in task.result().latencies)
+            return sorted(timings.latencies)
 
         latencies = asyncio.run(run())
 

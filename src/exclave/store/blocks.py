@@ -7,12 +7,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from exclave._engine import split_rlp_strings
 from exclave.store.errors import Refusal, SessionsRefused
@@ -164,7 +166,7 @@ class Blocks(Repository):
         self, tx: Connection, by_session: dict[int, list[SealedBlock]], tokens: Mapping[int, int]
     ) -> dict[int, Refusal]:
         refusals, accepted = self._admit(tx, by_session, tokens)
-        _insert(tx, accepted)
+        _write(tx, accepted)
         return refusals
 
     def _write_one_by_one(
@@ -174,7 +176,7 @@ class Blocks(Repository):
         for session_id, chain in accepted.items():
             try:
                 with tx.begin_nested():
-                    _insert(tx, {session_id: chain})
+                    _write(tx, {session_id: chain})
             except (IntegrityError, DataError, OverflowError):
                 refusals[session_id] = Refusal.INVALID
         return refusals
@@ -247,7 +249,8 @@ class Blocks(Repository):
         ]
 
 
-# Written by hand, with all ids in one parameter: building the expressions took longer than the database.
+# Written by hand, with all ids in one parameter, and given to the driver itself: what SQLAlchemy adds to a statement
+# took longer than the database.
 _TOKENS = {
     # In order, so that two writers of overlapping sessions can't wait for each other.
     "postgresql": "SELECT resource, token FROM leases WHERE resource = ANY(%s) AND owner IS NOT NULL "
@@ -267,17 +270,32 @@ _HEADS_OF = {
 
 def _tokens(tx: Connection, session_ids: list[int]) -> dict[int, int]:
     by_resource = {session_resource(session_id): session_id for session_id in session_ids}
-    rows = tx.exec_driver_sql(_TOKENS[tx.dialect.name], (_array(tx, list(by_resource)),))
-    return {by_resource[resource]: token for resource, token in rows}
+    with _cursor(tx) as cursor:
+        cursor.execute(_TOKENS[tx.dialect.name], (_array(tx, list(by_resource)),))
+        return {by_resource[resource]: token for resource, token in cursor.fetchall()}
 
 
 def _heads(tx: Connection, session_ids: list[int]) -> dict[int, tuple[int, bytes | None]]:
     """Number and hash of each session's last block; block 0 where nothing is stored yet."""
-    rows = tx.exec_driver_sql(_HEADS_OF[tx.dialect.name], (_array(tx, session_ids),))
-    return {
-        session_id: (0, genesis_hash) if number is None else (number, head_hash)
-        for session_id, genesis_hash, number, head_hash in rows
-    }
+    with _cursor(tx) as cursor:
+        cursor.execute(_HEADS_OF[tx.dialect.name], (_array(tx, session_ids),))
+        return {
+            session_id: (0, genesis_hash) if number is None else (number, head_hash)
+            for session_id, genesis_hash, number, head_hash in cursor.fetchall()
+        }
+
+
+@contextmanager
+def _cursor(tx: Connection) -> Iterator[Any]:
+    """The driver's cursor in a transaction; its errors are SQLAlchemy's as everywhere."""
+    errors = tx.dialect.loaded_dbapi.Error
+    cursor = tx.connection.cursor()
+    try:
+        yield cursor
+    except errors as error:
+        raise DBAPIError.instance(None, None, error, errors, dialect=tx.dialect) from error
+    finally:
+        cursor.close()
 
 
 def _array(tx: Connection, values: list[int] | list[str]) -> Any:
@@ -305,7 +323,7 @@ _row = attrgetter(*_COLUMNS)
 """A block as the table's columns, in their order."""
 
 
-def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
+def _write(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
     """Plain tuples and prepared statements: this is what each acknowledged transaction waits for."""
     block_rows = [_row(block) for chain in accepted.values() for block in chain]
     head_rows = [
@@ -313,16 +331,20 @@ def _insert(tx: Connection, accepted: dict[int, list[SealedBlock]]) -> None:
         for session_id, chain in accepted.items()
         for last in (chain[-1],)
     ]
-    if block_rows:
-        tx.exec_driver_sql(_insert_statement(tx, blocks), block_rows)
-    if head_rows:
-        upsert = " ON CONFLICT (session_id) DO UPDATE SET " + ", ".join(
-            f"{c} = excluded.{c}" for c in ("number", "hash", "timestamp", "inbox_count", "result")
-        )
-        tx.exec_driver_sql(_insert_statement(tx, heads) + upsert, head_rows)
+    if not block_rows:
+        return
+    with _cursor(tx) as cursor:
+        cursor.executemany(_insert(blocks, tx.dialect.name), block_rows)
+        cursor.executemany(_insert(heads, tx.dialect.name) + _NEW_HEAD, head_rows)
 
 
-def _insert_statement(tx: Connection, table: Table) -> str:
-    mark = "%s" if tx.dialect.name == "postgresql" else "?"
+_NEW_HEAD = " ON CONFLICT (session_id) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in ("number", "hash", "timestamp", "inbox_count", "result")
+)
+
+
+@cache
+def _insert(table: Table, dialect: str) -> str:
+    mark = "%s" if dialect == "postgresql" else "?"
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     return f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join([mark] * len(table.columns))})'
