@@ -277,6 +277,7 @@ def metrics_text() -> str:
 def ordered_trie_root(items: list[bytes], /) -> bytes:
     """The root of the trie of a block's encoded transactions or receipts, in order: what headers commit to."""
 
+def keccak256(data: bytes, /) -> bytes: ...
 def split_rlp_strings(data: bytes, /) -> list[bytes]:
     """The items of an RLP list of byte strings. Raises `ValueError`."""
 

@@ -9,15 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from support.chain import session as make_session
 from support.running import running_node
 from support.world import OPERATOR_KEY, PLAYERS, World, build_game_template, raw_address
 
+from exclave import _engine
 from exclave.node.sessions import SessionHost, SessionNotServed
 from exclave.protocol import address_of
 from exclave.rpc.sessions import SessionMethods
-from exclave.store import Session, SessionStatus, Store
-from exclave.store.leases import Leases
+from exclave.store import LeaseHeld, Session, SessionStatus, Store, schema
+from exclave.store.leases import Leases, session_resource
 from exclave.store.store import READERS
 
 
@@ -140,6 +142,31 @@ def test_a_session_is_woken_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPa
         assert all(pool.map(touch, range(12)))
     assert most == 1
     assert not host._turns
+
+
+async def test_invariant_i5_sessions_that_cannot_be_woken_keep_no_others(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        ids = [world.open_session(target=3) for _ in range(4)]
+        for session_id in ids:
+            await node.opened(session_id)
+        host, store = node.node.host, node.node.store
+        for session_id in ids:
+            await asyncio.to_thread(host.retire, session_id)
+        store.leases.acquire(session_resource(ids[1]), "another machine", 60)
+        with store.transaction() as tx:
+            broken = schema.blocks.c.session_id == ids[2]
+            tx.execute(update(schema.blocks).where(broken).values(header=b"not a header"))
+        failures = await asyncio.to_thread(host.wake_all, [*ids, 10**6])
+        assert {session_id: type(error) for session_id, error in failures.items()} == {
+            ids[1]: LeaseHeld,
+            ids[2]: _engine.RestoreError,
+        }
+        assert host.in_memory == [ids[0], ids[3]]
+        assert store.leases.holder(session_resource(ids[2])) is None
+        assert store.leases.holder(session_resource(10**6)) is None
+        assert await asyncio.to_thread(host.wake_all, ids[:1]) == {}
 
 
 async def test_a_template_that_used_the_operators_account_does_not_keep_a_match_from_its_end(

@@ -238,17 +238,22 @@ class World:
         terms = terms or self.terms()
         template_id = template_id or self.template.template_id
         self.register_terms(terms, template_id)
-        data = call_data(
+        self.send(self.lobby, self.opening(target, terms, template_id, players or PLAYERS[:2], duration))
+        self.anvil.mine(mine)
+        return int(self.view(self.zk_relayer, "lastSessionId()", ["uint64"]))
+
+    def opening(
+        self, target: int, terms: Terms, template_id: bytes, players: list[LocalAccount], duration: int = 3600
+    ) -> bytes:
+        """Calldata of the lobby's `open`."""
+        return call_data(
             "open(bytes32,bytes32,address[],bytes,uint64)",
             template_id,
             terms.hash(),
-            [raw_address(player) for player in (players or PLAYERS[:2])],
+            [raw_address(player) for player in players],
             encode(["uint256"], [target]),
             max(self.now(), int(time.time())) + duration,
         )
-        self.send(self.lobby, data)
-        self.anvil.mine(mine)
-        return int(self.view(self.zk_relayer, "lastSessionId()", ["uint64"]))
 
     def status(self, session_id: int) -> int:
         """0 none, 1 open, 2 settled, 3 aborted."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy import Connection
 
 from exclave import _engine
 from exclave.coordinator.ranges import block_bytes
@@ -57,7 +58,10 @@ class SessionHost:
         self._guard = threading.Lock()
         self._turns: dict[int, _Turn] = {}
         self._engine: _engine.Engine | None = None
-        self._templates: set[bytes] = set()
+        self._templates: dict[bytes, bytes] = {}
+        """State roots of the templates that the engine has, by id."""
+        self._stored_templates: set[bytes] = set()
+        """Ids of templates that are in the store, where they stay."""
 
     def attach(self, engine: _engine.Engine) -> None:
         """Give the engine whose callbacks these are; once."""
@@ -106,15 +110,35 @@ class SessionHost:
         with self._alone(session_id):
             return self._wake(session_id)
 
+    def wake_all(self, session_ids: Sequence[int]) -> dict[int, Exception]:
+        """As `wake` for each, with one transaction for all leases; returns why some are not in memory."""
+        failures: dict[int, Exception] = {}
+        with contextlib.ExitStack() as turns:
+            for session_id in sorted(session_ids):
+                turns.enter_context(self._alone(session_id))
+            missing = [session_id for session_id in session_ids if self.engine.session_info(session_id) is None]
+            resources = {session_resource(session_id): session_id for session_id in missing}
+            taken = self._store.leases.acquire_many(list(resources), self._owner, self._lease_seconds)
+            self._keep({resources[resource]: lease for resource, lease in taken.items()})
+            for resource, session_id in resources.items():
+                try:
+                    if resource in taken:
+                        self._bring_in(session_id)
+                    else:
+                        self._wake(session_id)  # says who has it
+                except Exception as error:
+                    failures[session_id] = error
+        return failures
+
     # -- for the rest of the node -----------------------------------------------------------------------------------
 
-    def unsupported_reason(self, session: Session) -> str | None:
+    def unsupported_reason(self, session: Session, *, connection: Connection | None = None) -> str | None:
         """Why this node doesn't serve a session of L1; None when it does."""
         if session.status is SessionStatus.LOCAL:
             return None
         if refusal := self.policy.refusal(session):
             return refusal
-        if not self._has_template(session.template_id):
+        if not self._has_template(session.template_id, connection):
             return (
                 f"its template 0x{session.template_id.hex()} isn't in this node: "
                 "add the file with `exclave template add FILE`"
@@ -191,34 +215,41 @@ class SessionHost:
     def _wake(self, session_id: int) -> bool:
         if self.engine.session_info(session_id) is not None:
             return True
-        if self._servable(session_id) is None:
+        if self._store.read(lambda tx: self._servable(session_id, tx)) is None:
             return False
-        lease = self._acquire(session_id)
+        lease = self._store.leases.acquire(session_resource(session_id), self._owner, self._lease_seconds)
+        self._keep({session_id: lease})
+        return self._bring_in(session_id)
+
+    def _bring_in(self, session_id: int) -> bool:
+        """Restore a session whose lease was just taken; gives the lease back when that can't be."""
         try:
             # Anew: whoever had the lease until now may have written to it, and L1 may have decided it.
-            session = self._servable(session_id)
-            if session is None:
-                self._forget(session_id, release=True)
-                return False
-            self._restore(session)
+            with self._store.snapshot() as tx:
+                session = self._servable(session_id, tx)
+                if session is not None:
+                    self._restore(session, tx)
         except BaseException:
             self.engine.drop_session(session_id)
             self._forget(session_id, release=True)
             raise
-        log.info("session in memory", session=session_id, token=lease.token)
+        if session is None:
+            self._forget(session_id, release=True)
+            return False
+        log.info("session in memory", session=session_id)
         return True
 
-    def _servable(self, session_id: int) -> Session | None:
+    def _servable(self, session_id: int, tx: Connection) -> Session | None:
         """The session as the store has it now, None when there is none. Raises `SessionNotServed`."""
-        session = self._store.sessions.get(session_id)
+        session = self._store.sessions.get(session_id, connection=tx)
         if session is None or session.status is SessionStatus.REORGED:
             return None
-        if reason := self.unsupported_reason(session):
+        if reason := self.unsupported_reason(session, connection=tx):
             raise SessionNotServed(f"session {session_id} isn't served here: {reason}")
         if session.genesis_hash is None or session.seed is None:
             raise SessionNotServed(f"session {session_id} starts when the L1 block after its opening is confirmed")
         if session.status in (SessionStatus.SETTLED, SessionStatus.ABORTED):
-            head = self._store.blocks.head(session_id)
+            head = self._store.blocks.head(session_id, connection=tx)
             if head is None or head.result is None:
                 # An ended session takes no transactions anyway; this one would.
                 raise SessionNotServed(
@@ -227,15 +258,14 @@ class SessionHost:
                 )
         return session
 
-    def _acquire(self, session_id: int) -> Lease:
-        lease = self._store.leases.acquire(session_resource(session_id), self._owner, self._lease_seconds)
+    def _keep(self, leases: Mapping[int, Lease]) -> None:
+        now = time.monotonic()
         with self._guard:
-            self._leases[session_id] = lease
-            self._used[session_id] = time.monotonic()
+            self._leases.update(leases)
+            self._used.update(dict.fromkeys(leases, now))
             SESSIONS_IN_MEMORY.set(len(self._leases))
-        return lease
 
-    def _restore(self, session: Session) -> None:
+    def _restore(self, session: Session, tx: Connection) -> None:
         """Open, execute the stored blocks again (the engine compares every hash), and let it build."""
         assert session.seed is not None
         session_id = session.session_id
@@ -255,7 +285,7 @@ class SessionHost:
         genesis_hash = self.engine.open_session(
             session_id,
             session.chain_id,
-            self._load_template(session.template_id),
+            self._load_template(session.template_id, tx),
             session.config_hash,
             session.seed,
             session.opened_at,
@@ -269,9 +299,9 @@ class SessionHost:
             )
         started = time.monotonic()
         last: StoredBlock | None = None
-        for last in self._store.blocks.load(session_id):
+        for last in self._store.blocks.load(session_id, connection=tx):
             self.engine.restore_block(session_id, last.header, last.transactions, last.senders)
-        messages = self._store.inbox.load(session_id)
+        messages = self._store.inbox.load(session_id, connection=tx)
         consumed = last.inbox_count if last else 0
         if (
             last is not None
@@ -290,18 +320,21 @@ class SessionHost:
             self.engine.enqueue_messages(session_id, [message.transaction for message in messages[consumed:]])
         self.engine.activate(session_id)
 
-    def _has_template(self, template_id: bytes) -> bool:
-        return template_id in self._templates or self._store.templates.get(template_id) is not None
+    def _has_template(self, template_id: bytes, connection: Connection | None) -> bool:
+        templates = self._store.templates
+        if template_id not in self._stored_templates and templates.state_root(template_id, connection=connection):
+            self._stored_templates.add(template_id)
+        return template_id in self._stored_templates
 
-    def _load_template(self, template_id: bytes) -> bytes:
+    def _load_template(self, template_id: bytes, tx: Connection) -> bytes:
         """The state root of a template that the engine then has."""
-        template = self._store.templates.get(template_id)
-        if template is None:
-            raise SessionNotServed(f"template 0x{template_id.hex()} isn't in this node")
         if template_id not in self._templates:
+            template = self._store.templates.get(template_id, connection=tx)
+            if template is None:
+                raise SessionNotServed(f"template 0x{template_id.hex()} isn't in this node")
             self.engine.add_template(template.data)
-            self._templates.add(template_id)
-        return template.state_root
+            self._templates[template_id] = template.state_root
+        return self._templates[template_id]
 
     def _take_out(self, session_id: int) -> None:
         """Out of memory first: the block in progress still needs the lease."""

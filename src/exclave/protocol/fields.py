@@ -8,15 +8,15 @@ from typing import Any
 import rlp  # type: ignore[import-untyped]
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError as AbiDecodingError
-from eth_hash.auto import keccak
 from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 
+from exclave import _engine
 from exclave.protocol.errors import DecodeError, InvalidField
 
 
 def keccak256(data: bytes) -> bytes:
     """Ethereum's Keccak-256 of `data`, 32 bytes."""
-    return bytes(keccak(data))
+    return _engine.keccak256(data)
 
 
 def require_unsigned(name: str, value: object, bits: int) -> None:

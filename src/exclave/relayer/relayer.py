@@ -11,7 +11,7 @@ vanished blocks caused is undone first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,9 @@ from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, sche
 log = structlog.get_logger(__name__)
 
 FOLLOWER = "relayer"
+
+STARTED_AT_ONCE = 100
+"""Sessions whose block 0 is recorded in one transaction."""
 
 REMEMBERED_AT_THE_TIP = 16
 """L1 blocks before the newest that are all remembered when the Relayer reaches it."""
@@ -250,13 +253,13 @@ class Relayer:
             match event:
                 case CallbackFailed():
                     log.warning("the game contract refused an outcome", session=event.session_id)
-                case SessionOpened():
-                    self._report_if_unsupported(event.config.session_id)
                 case SessionSettled() | SessionAborted():
                     # It takes no more transactions. Who still reads it brings it back for a while.
                     self._host.retire(event.session_id)
-        for session_id in sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)}):
-            self._wake(session_id)
+        self._report_unsupported([event.config.session_id for event in news if isinstance(event, SessionOpened)])
+        with_messages = sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)})
+        self._wake(with_messages)
+        for session_id in with_messages:
             messages = [
                 event.message.encode_transaction()
                 for event in events
@@ -264,10 +267,11 @@ class Relayer:
             ]
             self._host.enqueue(session_id, messages)
 
-    def _report_if_unsupported(self, session_id: int) -> None:
-        session = self._store.sessions.get(session_id)
-        if session is not None and (reason := self._host.unsupported_reason(session)):
-            log.warning("session isn't served", session=session_id, reason=reason)
+    def _report_unsupported(self, session_ids: Sequence[int]) -> None:
+        found = self._store.read(lambda tx: [self._store.sessions.get(i, connection=tx) for i in session_ids])
+        for session in found:
+            if session is not None and (reason := self._host.unsupported_reason(session)):
+                log.warning("session isn't served", session=session.session_id, reason=reason)
 
     def _archive_if_replaced(self, event: SessionOpened) -> None:
         known = self._store.sessions.get(event.config.session_id)
@@ -290,14 +294,24 @@ class Relayer:
 
     async def _start_pending(self) -> None:
         """Start the sessions whose seed is known by now, and those whose template was added."""
-        for session_id in await asyncio.to_thread(self._pending):
-            session = await asyncio.to_thread(self._store.sessions.get, session_id)
-            if session is None or self._host.policy.refusal(session) is not None:
-                continue
-            header = await self._l1.get_block(session.opened_block + 1)
-            if header is None or header.parent_hash != session.l1_block_hash:
-                continue  # L1 reorganised; the next step sees it
-            await asyncio.to_thread(self._start, session, session_seed(header.prev_randao, session_id))
+        pending = await asyncio.to_thread(self._pending)
+        headers: dict[int, L1Header | None] = {}
+        for start in range(0, len(pending), STARTED_AT_ONCE):
+            seeded = []
+            for session in await asyncio.to_thread(self._sessions, pending[start : start + STARTED_AT_ONCE]):
+                number = session.opened_block + 1
+                if number not in headers:
+                    headers[number] = await self._l1.get_block(number)
+                header = headers[number]
+                if header is None or header.parent_hash != session.l1_block_hash:
+                    continue  # L1 reorganised; the next step sees it
+                seeded.append((session, session_seed(header.prev_randao, session.session_id)))
+            await asyncio.to_thread(self._start, seeded)
+
+    def _sessions(self, session_ids: Sequence[int]) -> list[Session]:
+        """Those that this node serves."""
+        found = self._store.read(lambda tx: [self._store.sessions.get(i, connection=tx) for i in session_ids])
+        return [session for session in found if session is not None and self._host.policy.refusal(session) is None]
 
     def _pending(self) -> list[int]:
         """Sessions that this node serves, with a template that it has, whose seed's block was passed."""
@@ -316,9 +330,29 @@ class Relayer:
         )
         return self._store.read(lambda tx: list(tx.scalars(query)))
 
-    def _start(self, session: Session, seed: bytes) -> None:
-        template = self._store.templates.get(session.template_id)
-        assert template is not None, "_pending() checked it"
+    def _start(self, seeded: Sequence[tuple[Session, bytes]]) -> None:
+        """Record the block 0 of each, all in one transaction, and bring them into memory."""
+        chains = [(session, seed, self._genesis(session, seed)) for session, seed in seeded]
+        for session, _, genesis in chains:
+            first = next(self._store.blocks.load(session.session_id, 1, 1), None)
+            if first is not None and first.parent_hash != genesis:
+                self._replace(session, "the L1 block that its seed comes from was replaced")
+
+        def work(tx: Connection) -> None:
+            for session, seed, genesis in chains:
+                self._begin_chain(session.session_id, seed, genesis, tx)
+
+        self._store.run(work)
+        SESSIONS_OPENED.inc(len(chains))
+        for session, _, genesis in chains:
+            block_0 = "0x" + genesis.hex()
+            log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0=block_0)
+        self._wake([session.session_id for session, _, _ in chains])
+
+    def _genesis(self, session: Session, seed: bytes) -> bytes:
+        """The hash of a session's block 0."""
+        state_root = self._store.templates.state_root(session.template_id)
+        assert state_root is not None, "_pending() checked it"
         init = init_message(
             session.chain_id,
             session.config_hash,
@@ -328,29 +362,23 @@ class Relayer:
             session.players,
             session.init_data,
         )
-        genesis = genesis_header(template.state_root, session.config_hash, seed, session.opened_at, init.hash()).hash()
-        first = next(self._store.blocks.load(session.session_id, 1, 1), None)
-        if first is not None and first.parent_hash != genesis:
-            self._replace(session, "the L1 block that its seed comes from was replaced")
-        self._store.run(lambda tx: self._begin_chain(session.session_id, seed, genesis, tx))
-        SESSIONS_OPENED.inc()
-        log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0="0x" + genesis.hex())
-        self._wake(session.session_id)
+        return genesis_header(state_root, session.config_hash, seed, session.opened_at, init.hash()).hash()
 
     def _begin_chain(self, session_id: int, seed: bytes, genesis: bytes, tx: Connection) -> None:
         """Record block 0. What was to be claimed of a chain that stems from another block 0 isn't any more."""
         if self._store.sessions.set_genesis(session_id, seed, genesis, connection=tx):
             tx.execute(delete(schema.jobs).where(schema.jobs.c.session_id == session_id))
 
-    def _wake(self, session_id: int) -> None:
-        """Bring a session into memory; one that can't be is left to its next touch."""
-        try:
-            self._host.wake(session_id)
-        except (SessionNotServed, LeaseHeld) as error:
-            log.warning("session not loaded", session=session_id, reason=str(error))
-        except Exception:
+    def _wake(self, session_ids: Sequence[int]) -> None:
+        """Bring sessions into memory; those that can't be are left to their next touch."""
+        for start in range(0, len(session_ids), STARTED_AT_ONCE):
+            failures = self._host.wake_all(session_ids[start : start + STARTED_AT_ONCE])
             # INVARIANT I5: one session that can't be rebuilt doesn't keep the relayer from the others.
-            log.exception("session can't be loaded", session=session_id)
+            for session_id, error in failures.items():
+                if isinstance(error, SessionNotServed | LeaseHeld):
+                    log.warning("session not loaded", session=session_id, reason=str(error))
+                else:
+                    log.error("session can't be loaded", session=session_id, exc_info=error)
 
     def _wake_with_unconsumed_messages(self) -> None:
         """Messages must be in their sessions in time (INVARIANT I4), whether a player comes or not."""
@@ -367,8 +395,7 @@ class Relayer:
             .group_by(sessions.c.session_id, heads.c.inbox_count)
             .having(func.count() > func.coalesce(heads.c.inbox_count, 0))
         )
-        for session_id in self._store.read(lambda tx: list(tx.scalars(query))):
-            self._wake(session_id)
+        self._wake(self._store.read(lambda tx: list(tx.scalars(query))))
 
     # -- backwards --------------------------------------------------------------------------------------------------
 

@@ -125,13 +125,19 @@ class Blocks(Repository):
         return self._read(work, connection)
 
     def load(
-        self, session_id: int, first: int = 1, last: int | None = None, *, page: int = 256
+        self,
+        session_id: int,
+        first: int = 1,
+        last: int | None = None,
+        *,
+        page: int = 256,
+        connection: Connection | None = None,
     ) -> Iterator[StoredBlock]:
         """A session's blocks from `first` to `last` (or the end) in order, read in pages so that a long session needs
         little memory.
         """
         while True:
-            loaded = self._store.read(lambda tx, start=first: self._page(tx, session_id, start, last, page))  # type: ignore[misc]
+            loaded = self._page(session_id, first, last, page, connection)
             yield from loaded
             if len(loaded) < page:
                 return
@@ -218,7 +224,9 @@ class Blocks(Repository):
                     accepted[session_id] = new
         return refusals, accepted
 
-    def _page(self, tx: Connection, session_id: int, first: int, last: int | None, page: int) -> list[StoredBlock]:
+    def _page(
+        self, session_id: int, first: int, last: int | None, page: int, connection: Connection | None
+    ) -> list[StoredBlock]:
         query = (
             select(blocks)
             .where(blocks.c.session_id == session_id, blocks.c.number >= first)
@@ -227,9 +235,7 @@ class Blocks(Repository):
         )
         if last is not None:
             query = query.where(blocks.c.number <= last)
-        rows = tx.execute(query).all()
-        if not rows:
-            return []
+        rows = self._read(lambda tx: tx.execute(query).all(), connection)
         return [
             StoredBlock(
                 session_id=session_id,

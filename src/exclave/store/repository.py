@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Table
@@ -25,6 +25,12 @@ class Repository:
 
     def _read(self, work: Callable[[Connection], T], connection: Connection | None) -> T:
         return self._store.read(work, connection)
+
+
+def insert_all_absent(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows whose keys don't exist."""
+    builder = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(builder(table).on_conflict_do_nothing(), rows)
 
 
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:

@@ -225,6 +225,11 @@ class Templates(Repository):
 
         return self._read(work, connection)
 
+    def state_root(self, template_id: bytes, *, connection: Connection | None = None) -> bytes | None:
+        """The template's state root, without reading its data; None when there is no such template."""
+        query = select(templates.c.state_root).where(templates.c.template_id == template_id)
+        return self._read(lambda tx: tx.scalar(query), connection)
+
     def ids(self, *, connection: Connection | None = None) -> list[bytes]:
         """The ids of all templates, oldest first."""
         query = select(templates.c.template_id).order_by(templates.c.created_at, templates.c.template_id)
