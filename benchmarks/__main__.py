@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import latency, match_gas, opening, reads, report, throughput
+from benchmarks import latency, match_gas, opening, reads, report, scaling, throughput
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "match_gas": match_gas.gas,
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "read_cpu": reads.cpu_per_read,
     "latency": latency.at_500_a_second,
     "open_sessions": opening.thousand_sessions,
+    "scaling": scaling.scaling,
 }
 
 
@@ -23,7 +24,7 @@ def show(figures: dict[str, Any], indent: str = "  ") -> None:
     """A table for people."""
     for key, value in figures.items():
         if isinstance(value, dict):
-            print(f"{indent}{key}")
+            print(f"{indent}{key:,}" if isinstance(key, int) else f"{indent}{key}")
             show(value, indent + "  ")
         else:
             print(f"{indent}{key:<24} {value:>14,}" if isinstance(value, int | float) else f"{indent}{key} {value}")

@@ -117,9 +117,10 @@ class Timings:
 
     latencies: list[float] = field(default_factory=list)
 
-    def percentile(self, share: float) -> float:
+    def milliseconds(self, share: float) -> float:
+        """What that share of the requests took at most; 1.0 is the longest."""
         ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        return round(1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))], 2)
 
 
 async def _exchange(connection: Connection, request: Request) -> None:

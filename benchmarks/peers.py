@@ -108,10 +108,10 @@ def anvil_chain(*, game: bool = False) -> Iterator[tuple[Chain, Anvil]]:
         yield Chain(anvil.url, anvil.chain_id, 0, software="anvil"), anvil
 
 
-def benchmark_template() -> GameTemplate:
-    """CounterGame with the benchmark's accounts."""
+def benchmark_template(holders: int = 0) -> GameTemplate:
+    """CounterGame with the benchmark's accounts, and so many holders of the token more."""
     game = build_game_template()
-    data = with_benchmark_accounts(game.data)
+    data = with_benchmark_accounts(game.data, holders)
     engine = _engine.Engine(
         persist=lambda blocks: None,
         wake=lambda session_id: False,
@@ -165,11 +165,11 @@ class Exclave:
 
 
 @contextmanager
-def exclave() -> Iterator[Exclave]:
+def exclave(*, holders: int = 0) -> Iterator[Exclave]:
     """`exclave node` with its defaults (SQLite, every block on disk before it is acknowledged) on an anvil as L1."""
     defaults = {"l1.poll_interval": "2.0", "coordinator.poll_interval": "5.0", "logging.level": '"warning"'}
     with run_anvil() as anvil, tempfile.TemporaryDirectory() as directory:
-        world = World.create(anvil, benchmark_template(), address_of(OPERATOR_KEY))
+        world = World.create(anvil, benchmark_template(holders), address_of(OPERATOR_KEY))
         node = NodeProcess(world, Path(directory), defaults)
         try:
             node.start()

@@ -23,9 +23,16 @@ TOKENS: Final = 10**24
 TOKEN: Final = bytes.fromhex("00000000000000000000000000000000000070c0")
 """Address of the ERC-20 contract, in the template and on anvil."""
 
+LOOP: Final = bytes.fromhex("0000000000000000000000000000000000001009")
+"""Address of a contract that loops until its gas is used up, in the template."""
+
+LOOP_CODE: Final = bytes.fromhex("5b600056")  # JUMPDEST PUSH1 0 JUMP
+
 TRANSFER_GAS: Final = 21_000
 TOKEN_GAS: Final = 80_000
 ACTION_GAS: Final = 300_000
+LOOP_GAS: Final = 16_777_216
+"""EIP-7825's bound on one transaction."""
 
 WORLD: Final = bytes.fromhex(json.loads(TEMPLATE_RECORD.read_text())["world"][2:])
 """Address of Holdfast's MUD World, the same in the template and on anvil (CREATE2)."""
@@ -86,6 +93,27 @@ def mud_action(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
     return sender.sign(chain_id, nonce, ACTION_GAS, WORLD, 0, data, fee)
 
 
+def endless_loop(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
+    """All the gas that a transaction may use."""
+    return sender.sign(chain_id, nonce, LOOP_GAS, LOOP, 0, b"", fee)
+
+
+def holder(index: int) -> bytes:
+    """One of the many accounts that hold the token where the size of the state matters."""
+    return keccak256(b"holder %d" % index)[12:]
+
+
+def token_among(holders: int) -> Workload:
+    """Transfers of the token to holders here and there in the state."""
+
+    def workload(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
+        to = holder(int.from_bytes(keccak256(b"%d" % nonce + sender.address)[:8], "big") % holders)
+        data = keccak256(b"transfer(address,uint256)")[:4] + encode(["address", "uint256"], [to, 1])
+        return sender.sign(chain_id, nonce, TOKEN_GAS, TOKEN, 0, data, fee)
+
+    return workload
+
+
 def delegation_of(sender: Sender, nonce: int) -> bytes:
     """Calldata that reads what `mud_action` wrote, from MUD's table of delegations."""
     table = b"tb" + b"world".ljust(14, b"\0") + b"UserDelegationCo"
@@ -106,14 +134,15 @@ def balance_slot(owner: bytes) -> int:
     return int.from_bytes(keccak256(encode(["address", "uint256"], [owner, 0])), "big")
 
 
-def with_benchmark_accounts(template: bytes) -> bytes:
-    """The template with funded senders, the token, and Holdfast with its World added."""
+def with_benchmark_accounts(template: bytes, holders: int = 0) -> bytes:
+    """The template with funded senders, the token with so many holders more, the loop, and Holdfast with its World."""
     funded = [GenesisAccount(sender.address, balance=FUNDS) for sender in SENDERS]
-    token = GenesisAccount(
-        TOKEN, nonce=1, code=token_code(), storage={balance_slot(sender.address): TOKENS for sender in SENDERS}
-    )
+    owners = [*(sender.address for sender in SENDERS), *(holder(index) for index in range(holders))]
+    storage = {balance_slot(owner): TOKENS for owner in owners}
+    token = GenesisAccount(TOKEN, nonce=1, code=token_code(), storage=storage)
+    loop = GenesisAccount(LOOP, nonce=1, code=LOOP_CODE)
     given = decode_template(template)
-    added = [TemplateAccount.from_account(account) for account in [*funded, token]]
+    added = [TemplateAccount.from_account(account) for account in [*funded, token, loop]]
     known = {account.address_hash for account in [*given, *added]}
     game = [account for account in decode_template(TEMPLATE.read_bytes()) if account.address_hash not in known]
     return encode_template([*given, *added, *game])

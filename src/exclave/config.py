@@ -140,6 +140,15 @@ class NodeConfig(Section):
             "Renewed three times as often."
         ),
     )
+    max_sessions: int = Field(
+        2_000,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "Sessions in memory: when there are more, those without a new block for the longest leave it; they come "
+            "back at the next touch. It may be exceeded for seconds."
+        ),
+    )
     idle_seconds: float = Field(
         3600.0,
         ge=0,

@@ -76,6 +76,24 @@ async def test_idle_sessions_leave_memory_and_come_back(
         assert head is not None and head.number >= 2
 
 
+async def test_when_there_are_too_many_the_least_used_leave_memory_and_come_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exclave.node.node.MEMORY_INTERVAL", 0.1)
+    async with running_node(world, tmp_path, monkeypatch, node={"max_sessions": 2}) as node:
+        host = node.node.host
+        ids = [world.open_session(target=10) for _ in range(4)]
+        for session_id in ids:
+            await node.opened(session_id)
+        for session_id in (ids[3], ids[0], ids[1]):
+            await node.play(session_id, 1)
+        await node.until("the least used are gone", lambda: host.in_memory == ids[:2], mining=False)
+        await node.play(ids[2], 1)
+        await node.until("the next one is gone", lambda: host.in_memory == ids[1:3], mining=False)
+        for session_id in ids:
+            assert await node.rpc("eth_blockNumber", path=f"/session/{session_id}") == "0x2"
+
+
 async def test_a_session_that_is_used_while_idle_ones_are_dropped_stays(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +111,7 @@ async def test_a_session_that_is_used_while_idle_ones_are_dropped_stays(
 
         monkeypatch.setattr(host, "_take_out", move_meanwhile)
         await asyncio.sleep(0.5)
-        assert await asyncio.to_thread(host.drop_idle, 0.5) == 1
+        assert await asyncio.to_thread(host.drop_idle, 0.5, 100) == 1
         assert host.in_memory == [sessions[1]]
 
 

@@ -52,6 +52,9 @@ from exclave.store.intents import IntentRepository
 
 log = structlog.get_logger(__name__)
 
+MEMORY_INTERVAL = 5.0
+"""Seconds between looks at which sessions leave memory."""
+
 NODE_RESOURCE = "node"
 """The name of the lease whose holder may use the database."""
 
@@ -332,8 +335,7 @@ class Node:
     def _start_tasks(self) -> None:
         self.supervisor.start("balance", self.balance.run)
         self.supervisor.start("relayer", self.relayer.run)
-        if self.config.node.idle_seconds:
-            self.supervisor.start("idle sessions", self._drop_idle)
+        self.supervisor.start("idle sessions", self._drop_idle)
         if self.coordinator is not None:
             self.supervisor.start("coordinator", self.coordinator.run)
 
@@ -353,10 +355,11 @@ class Node:
             await asyncio.to_thread(self.host.renew)
 
     async def _drop_idle(self) -> None:
-        seconds = self.config.node.idle_seconds
+        config = self.config.node
+        pause = min(config.idle_seconds / 10 or MEMORY_INTERVAL, MEMORY_INTERVAL)
         while True:
-            await asyncio.sleep(min(max(seconds / 10, 0.1), 60.0))
-            await asyncio.to_thread(self.host.drop_idle, seconds)
+            await asyncio.sleep(max(pause, 0.1))
+            await asyncio.to_thread(self.host.drop_idle, config.idle_seconds, config.max_sessions)
 
 
 def _wei(gwei: Decimal) -> int:

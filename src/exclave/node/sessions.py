@@ -153,16 +153,21 @@ class SessionHost:
         with self._alone(session_id):
             self._take_out(session_id)
 
-    def drop_idle(self, seconds: float) -> int:
-        """Retire the sessions that made no block for so long; returns how many. The next touch brings them back."""
-        since = time.monotonic() - seconds
+    def drop_idle(self, seconds: float, most: int) -> int:
+        """Retire the sessions that made no block for so long, and when there are more than `most` those that made none
+        for the longest; returns how many. The next touch brings them back.
+        """
+        since = time.monotonic() - seconds if seconds else -1.0
         with self._guard:
-            idle = [session_id for session_id, used in self._used.items() if used <= since]
+            by_use = sorted(self._used.items(), key=lambda item: item[1])
+        excess = len(by_use) - most
         dropped = 0
-        for session_id in idle:
+        for position, (session_id, used) in enumerate(by_use):
+            if used > since and position >= excess:
+                break
             with self._alone(session_id):
                 with self._guard:
-                    still_idle = self._used.get(session_id, since + 1) <= since
+                    still_idle = self._used.get(session_id) == used
                 if still_idle:  # it may have been used while others were dropped
                     self._take_out(session_id)
                     dropped += 1
