@@ -6,7 +6,6 @@ INVARIANT I7: each intent toward L1 takes effect once.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
@@ -21,6 +20,7 @@ from support.databases import fresh_postgres_url
 from support.node_process import SIGNER, NodeProcess, RpcError, Unreachable
 from support.world import OPERATOR_KEY, PLAYERS, World, build_game_template
 
+from benchmarks import report
 from exclave.protocol import address_of, keccak256
 from exclave.store import JobState, Store
 
@@ -260,13 +260,16 @@ def test_invariant_i6_i7_five_kills(tmp_path: Path) -> None:
     _play_under_kills(tmp_path, kills=5, seed=1)
 
 
+KILL_COMMAND = "EXCLAVE_KILL_RESULT=1 pytest -m slow tests/adversarial"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_invariant_i6_i7_hundred_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("EXCLAVE_KILL_SEED", "2"))
     figures = _play_under_kills(tmp_path, kills=int(os.environ.get("EXCLAVE_KILLS", "100")), seed=seed)
-    if path := os.environ.get("EXCLAVE_KILL_RESULT"):
-        Path(path).write_text(json.dumps(figures, indent=1) + "\n")
+    if os.environ.get("EXCLAVE_KILL_RESULT"):
+        report.write("kill9", figures, {**report.machine(), "command": KILL_COMMAND})
 
 
 @pytest.mark.timeout(600)
