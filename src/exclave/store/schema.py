@@ -2,7 +2,7 @@
 
 Conventions: hashes and addresses are raw bytes; amounts are in wei (`Uint256`), times in seconds since 1970 unless a
 column ends in `_ms`; numbers that the protocol calls `uint64` and that stay small (blocks, gas, timestamps, ids) are
-`BigInteger`; those that a hostile game can drive to the type's end (nonces) are `Uint64`.
+`BigInteger`.
 
 Other modules may add tables to `metadata` (`exclave.store.intents` does); `exclave.store.migrations` imports them so
 that a new database has them all.
@@ -36,24 +36,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-def signed64(value: int) -> int:
-    """The two's complement of a `uint64`: both databases only have signed 64-bit integers."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-class Uint64(TypeDecorator[int]):
-    """All of `uint64` in a signed 64-bit column (two's complement; equality works, order only below 2^63)."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        return None if value is None else signed64(value)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
-        return None if value is None else int(value) & ((1 << 64) - 1)
 
 
 class Uint256(TypeDecorator[int]):
