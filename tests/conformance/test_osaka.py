@@ -16,7 +16,7 @@ from conformance.osaka_programs import (
     blocks,
     genesis_accounts,
 )
-from conformance.osaka_specification import Specification, TransactionRequest
+from conformance.osaka_specification import Delegation, Specification, TransactionRequest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from exclave import _engine
@@ -70,6 +70,21 @@ def test_precompiles_are_the_specifications(number: int) -> None:
     ]
     sequence = [requests[start : start + 14] for start in range(0, len(requests), 14)]
     assert compare(accounts, sequence) == len(requests)
+
+
+def test_an_authority_that_was_only_touched_in_the_block_does_not_exist() -> None:
+    """It gets no refund for existing (EIP-7702), though a transaction before it called it (EIP-161)."""
+    sender, authority = KEYS[0], KEYS[1]
+    accounts = [
+        GenesisAccount(sender.address, balance=10**18),
+        GenesisAccount(CONTRACTS[0], nonce=1, code=b"\x00"),
+    ]
+    call = TransactionRequest(sender, 2, authority.address, gas=400_000)
+    delegate = TransactionRequest(
+        sender, 4, CONTRACTS[0], gas=400_000, delegations=(Delegation(authority, CONTRACTS[0]),)
+    )
+    for sequence in ([[call, delegate]], [[call], [delegate]], [[call, delegate, delegate]], [[delegate, call]]):
+        assert compare(accounts, sequence) == sum(map(len, sequence))
 
 
 @pytest.mark.slow

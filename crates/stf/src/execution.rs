@@ -295,6 +295,9 @@ pub(crate) fn execute(
         Transaction::User(envelope) => {
             let authorization_list =
                 envelope.authorization_list().unwrap_or_default().iter().cloned().map(Either::Left).collect();
+            if envelope.authorization_list().is_some() {
+                forget_empty_accounts(evm);
+            }
             Ok(evm.transact_one(TxEnv {
                 tx_type: envelope.tx_type() as u8,
                 caller: transaction.sender,
@@ -310,6 +313,16 @@ pub(crate) fn execute(
                 authorization_list,
                 ..TxEnv::default()
             })?)
+        }
+    }
+}
+
+/// Accounts that earlier transactions of the block touched and left empty don't exist any more (EIP-161). The journal
+/// spans the block and takes them for existing, for which an authority would be refunded (EIP-7702).
+fn forget_empty_accounts(evm: &mut SessionEvm<'_>) {
+    for account in evm.ctx.journal_mut().evm_state_mut().values_mut() {
+        if account.is_loaded_as_not_existing() && account.info.is_empty() {
+            account.unmark_touch();
         }
     }
 }
