@@ -76,7 +76,11 @@ def transfer(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
 
 def token_transfer(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
     """One unit of the token to somebody."""
-    data = keccak256(b"transfer(address,uint256)")[:4] + encode(["address", "uint256"], [recipient(sender, nonce), 1])
+    return _token_to(recipient(sender, nonce), sender, chain_id, nonce, fee)
+
+
+def _token_to(to: bytes, sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
+    data = keccak256(b"transfer(address,uint256)")[:4] + encode(["address", "uint256"], [to, 1])
     return sender.sign(chain_id, nonce, TOKEN_GAS, TOKEN, 0, data, fee)
 
 
@@ -108,8 +112,7 @@ def token_among(holders: int) -> Workload:
 
     def workload(sender: Sender, chain_id: int, nonce: int, fee: int) -> bytes:
         to = holder(int.from_bytes(keccak256(b"%d" % nonce + sender.address)[:8], "big") % holders)
-        data = keccak256(b"transfer(address,uint256)")[:4] + encode(["address", "uint256"], [to, 1])
-        return sender.sign(chain_id, nonce, TOKEN_GAS, TOKEN, 0, data, fee)
+        return _token_to(to, sender, chain_id, nonce, fee)
 
     return workload
 

@@ -104,13 +104,14 @@ def test_the_default_clock_is_the_databases_where_machines_share_it(database_url
 def test_many_are_taken_at_once_but_for_those_of_others(store: Store, clock) -> None:
     theirs = store.leases.acquire("session:2", "b", 10)
     mine = store.leases.acquire("session:3", "a", 10)
-    taken = store.leases.acquire_many(["session:1", "session:2", "session:3"], "a", 60)
+    taken, held = store.leases.acquire_many(["session:1", "session:2", "session:3"], "a", 60)
+    assert {resource: error.owner for resource, error in held.items()} == {"session:2": "b"}
     assert set(taken) == {"session:1", "session:3"}
     assert (taken["session:1"].token, taken["session:3"].token) == (1, mine.token + 1)
     assert store.leases.holder("session:2") == theirs
     assert all(store.leases.holder(resource) == lease for resource, lease in taken.items())
     clock.seconds += 11
-    assert store.leases.acquire_many(["session:2"], "a", 60)["session:2"].token == theirs.token + 1
+    assert store.leases.acquire_many(["session:2"], "a", 60)[0]["session:2"].token == theirs.token + 1
     names = [f"session:{index}" for index in range(10, 2_600)]
-    assert set(store.leases.acquire_many(names, "a", 60)) == set(names)
-    assert store.leases.acquire_many([], "a", 60) == {}
+    assert set(store.leases.acquire_many(names, "a", 60)[0]) == set(names)
+    assert store.leases.acquire_many([], "a", 60) == ({}, {})

@@ -112,20 +112,18 @@ class SessionHost:
 
     def wake_all(self, session_ids: Sequence[int]) -> dict[int, Exception]:
         """As `wake` for each, with one transaction for all leases; returns why some are not in memory."""
-        failures: dict[int, Exception] = {}
         with contextlib.ExitStack() as turns:
             for session_id in sorted(session_ids):
                 turns.enter_context(self._alone(session_id))
             missing = [session_id for session_id in session_ids if self.engine.session_info(session_id) is None]
             resources = {session_resource(session_id): session_id for session_id in missing}
-            taken = self._store.leases.acquire_many(list(resources), self._owner, self._lease_seconds)
-            self._keep({resources[resource]: lease for resource, lease in taken.items()})
-            for resource, session_id in resources.items():
+            taken, held = self._store.leases.acquire_many(list(resources), self._owner, self._lease_seconds)
+            failures: dict[int, Exception] = {resources[resource]: error for resource, error in held.items()}
+            leases = {resources[resource]: lease for resource, lease in taken.items()}
+            self._keep(leases)
+            for session_id in leases:
                 try:
-                    if resource in taken:
-                        self._bring_in(session_id)
-                    else:
-                        self._wake(session_id)  # says who has it
+                    self._bring_in(session_id)
                 except Exception as error:
                     failures[session_id] = error
         return failures

@@ -332,7 +332,8 @@ class Relayer:
 
     def _start(self, seeded: Sequence[tuple[Session, bytes]]) -> None:
         """Record the block 0 of each, all in one transaction, and bring them into memory."""
-        chains = [(session, seed, self._genesis(session, seed)) for session, seed in seeded]
+        roots = {id_: self._store.templates.state_root(id_) for id_ in {session.template_id for session, _ in seeded}}
+        chains = [(session, seed, _genesis(session, seed, roots[session.template_id])) for session, seed in seeded]
         for session, _, genesis in chains:
             first = next(self._store.blocks.load(session.session_id, 1, 1), None)
             if first is not None and first.parent_hash != genesis:
@@ -348,21 +349,6 @@ class Relayer:
             block_0 = "0x" + genesis.hex()
             log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0=block_0)
         self._wake([session.session_id for session, _, _ in chains])
-
-    def _genesis(self, session: Session, seed: bytes) -> bytes:
-        """The hash of a session's block 0."""
-        state_root = self._store.templates.state_root(session.template_id)
-        assert state_root is not None, "_pending() checked it"
-        init = init_message(
-            session.chain_id,
-            session.config_hash,
-            session.session_id,
-            session.deadline,
-            seed,
-            session.players,
-            session.init_data,
-        )
-        return genesis_header(state_root, session.config_hash, seed, session.opened_at, init.hash()).hash()
 
     def _begin_chain(self, session_id: int, seed: bytes, genesis: bytes, tx: Connection) -> None:
         """Record block 0. What was to be claimed of a chain that stems from another block 0 isn't any more."""
@@ -451,3 +437,18 @@ class Relayer:
         changed = {*rollback.reorged_sessions, *rollback.unseeded_sessions, *rollback.shortened_inboxes}
         for session_id in sorted(changed):
             self._host.retire(session_id)
+
+
+def _genesis(session: Session, seed: bytes, state_root: bytes | None) -> bytes:
+    """The hash of a session's block 0; `state_root` is its template's."""
+    assert state_root is not None, "_pending() checked it"
+    init = init_message(
+        session.chain_id,
+        session.config_hash,
+        session.session_id,
+        session.deadline,
+        seed,
+        session.players,
+        session.init_data,
+    )
+    return genesis_header(state_root, session.config_hash, seed, session.opened_at, init.hash()).hash()

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from exclave.store.errors import LeaseHeld, LeaseLost
-from exclave.store.repository import Repository, insert_all_absent, insert_if_absent
+from exclave.store.repository import Repository, insert_all_absent
 from exclave.store.schema import leases
 
 _CHUNK = 1000
@@ -44,47 +43,44 @@ class Leases(Repository):
         """
 
         def work(tx: Connection) -> Lease:
-            insert_if_absent(tx, leases, _free(resource))
-            row = tx.execute(select(leases).where(leases.c.resource == resource).with_for_update()).one()
-            now = self._store.now_ms(tx)
-            if row.owner is not None and row.owner != owner and row.expires_at_ms > now:
-                raise LeaseHeld(resource, row.owner, (row.expires_at_ms - now) / 1000)
-            lease = Lease(resource, owner, row.token + 1, now + int(seconds * 1000))
-            tx.execute(
-                update(leases)
-                .where(leases.c.resource == resource)
-                .values(owner=owner, token=lease.token, expires_at_ms=lease.expires_at_ms)
-            )
-            return lease
+            taken, held = self._take(tx, [resource], owner, seconds)
+            if resource in held:
+                raise held[resource]
+            return taken[resource]
 
         return self._write(work, connection)
 
     def acquire_many(
         self, resources: Sequence[str], owner: str, seconds: float, *, connection: Connection | None = None
-    ) -> dict[str, Lease]:
-        """Take those of the leases that can be taken as by `acquire`, in one transaction. The others are left out."""
-        wanted = sorted(resources)
+    ) -> tuple[dict[str, Lease], dict[str, LeaseHeld]]:
+        """Take those leases that `acquire` would, in one transaction; for each of the others what it would raise."""
+        return self._write(lambda tx: self._take(tx, sorted(resources), owner, seconds), connection)
 
-        def work(tx: Connection) -> dict[str, Lease]:
-            for start in range(0, len(wanted), _CHUNK):
-                insert_all_absent(tx, leases, [_free(resource) for resource in wanted[start : start + _CHUNK]])
+    def _take(
+        self, tx: Connection, wanted: Sequence[str], owner: str, seconds: float
+    ) -> tuple[dict[str, Lease], dict[str, LeaseHeld]]:
+        """`wanted` is sorted: locked in the order of `Blocks.write`, so that the two can't wait for each other."""
+        taken: dict[str, Lease] = {}
+        held: dict[str, LeaseHeld] = {}
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            absent = [{"resource": resource, "owner": None, "token": 0, "expires_at_ms": 0} for resource in chunk]
+            insert_all_absent(tx, leases, absent)
+            query = select(leases).where(leases.c.resource.in_(chunk)).order_by(leases.c.resource).with_for_update()
+            rows = tx.execute(query).all()
             now = self._store.now_ms(tx)
             until = now + int(seconds * 1000)
-            taken: dict[str, Lease] = {}
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
-                # Locked in the order in which `Blocks.write` locks them, so that the two can't wait for each other.
-                query = select(leases).where(leases.c.resource.in_(chunk)).order_by(leases.c.resource).with_for_update()
-                free = [row for row in tx.execute(query) if row.owner in (None, owner) or row.expires_at_ms <= now]
-                tx.execute(
-                    update(leases)
-                    .where(leases.c.resource.in_([row.resource for row in free]))
-                    .values(owner=owner, token=leases.c.token + 1, expires_at_ms=until)
-                )
-                taken |= {row.resource: Lease(row.resource, owner, row.token + 1, until) for row in free}
-            return taken
-
-        return self._write(work, connection)
+            for row in rows:
+                if row.owner not in (None, owner) and row.expires_at_ms > now:
+                    held[row.resource] = LeaseHeld(row.resource, row.owner, (row.expires_at_ms - now) / 1000)
+                else:
+                    taken[row.resource] = Lease(row.resource, owner, row.token + 1, until)
+            tx.execute(
+                update(leases)
+                .where(leases.c.resource.in_([resource for resource in chunk if resource in taken]))
+                .values(owner=owner, token=leases.c.token + 1, expires_at_ms=until)
+            )
+        return taken, held
 
     def renew(self, held: Iterable[Lease], seconds: float, *, connection: Connection | None = None) -> list[Lease]:
         """Prolong leases, all in one transaction; returns them with their new end. A lease that expired and that
@@ -158,8 +154,3 @@ class Leases(Repository):
             return Lease(row.resource, row.owner, row.token, row.expires_at_ms)
 
         return self._read(work, connection)
-
-
-def _free(resource: str) -> dict[str, Any]:
-    """The row of a lease that nobody ever had."""
-    return {"resource": resource, "owner": None, "token": 0, "expires_at_ms": 0}
