@@ -359,17 +359,23 @@ async def test_reorged_message_that_was_consumed_freezes_the_session(world: Worl
     session = parts.store.sessions.get(session_id)
     assert session is not None
     message = call_data("increment(uint256)", 3)
+    before = world.anvil.rpc("evm_snapshot")
+    due = world.now() + 10  # a message has the time of its L1 block: only then it is the same one
+    world.anvil.rpc("evm_setNextBlockTimestamp", due)
     world.force(config_of(session), world.template.game, message, PLAYERS[0])
     await parts.follow()
     await play(parts, world, session_id, 0)
     head = parts.store.blocks.head(session_id)
     assert head is not None and head.inbox_count == 1
-    world.anvil.reorg(1)
-    world.anvil.mine(2)
+    assert world.anvil.rpc("evm_revert", before)
+    for timestamp in (due - 2, due - 1):
+        world.anvil.rpc("evm_setNextBlockTimestamp", timestamp)
+        world.anvil.mine()
     await parts.follow()
     with pytest.raises(SessionNotServed, match="forced transactions that L1"):
         parts.host.wake(session_id)
     # The same message again: the session goes on.
+    world.anvil.rpc("evm_setNextBlockTimestamp", due)
     world.force(config_of(session), world.template.game, message, PLAYERS[0])
     await parts.follow()
     await play(parts, world, session_id, 1)
