@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::sync::{Arc, Weak};
 
 use alloy_primitives::{Address, Bytes, B256};
-use alloy_rlp::Encodable as _;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -166,15 +165,9 @@ fn owned(list: Vec<Vec<u8>>) -> Vec<Bytes> {
     list.into_iter().map(Bytes::from).collect()
 }
 
-/// RLP of a list of byte strings.
-fn rlp_strings<'a>(items: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let payload_length = items.clone().map(|item| item.length()).sum();
-    let header = alloy_rlp::Header { list: true, payload_length };
-    let mut out = Vec::with_capacity(payload_length + header.length());
-    header.encode(&mut out);
-    for item in items {
-        item.encode(&mut out);
-    }
+fn rlp_list<T: std::borrow::Borrow<Bytes>>(items: &[T]) -> Vec<u8> {
+    let mut out = Vec::new();
+    alloy_rlp::encode_list::<T, Bytes>(items, &mut out);
     out
 }
 
@@ -370,8 +363,8 @@ impl PyBlock {
 
     #[getter]
     fn encoded_transactions<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let sealed = &self.block.sealed;
-        PyBytes::new(py, &rlp_strings(sealed.transactions.iter().map(|transaction| transaction.raw.as_ref())))
+        let raw: Vec<&Bytes> = self.block.sealed.transactions.iter().map(|transaction| &transaction.raw).collect();
+        PyBytes::new(py, &rlp_list(&raw))
     }
 
     #[getter]
@@ -383,7 +376,7 @@ impl PyBlock {
     #[getter]
     fn encoded_receipts<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let encoded: Vec<Bytes> = self.block.sealed.receipts.iter().map(stf::Receipt::encoded).collect();
-        PyBytes::new(py, &rlp_strings(encoded.iter().map(AsRef::as_ref)))
+        PyBytes::new(py, &rlp_list(&encoded))
     }
 
     #[getter]
@@ -604,17 +597,8 @@ fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
 #[pyo3(signature = (data, /))]
 fn split_rlp_strings<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let malformed = |error: alloy_rlp::Error| PyValueError::new_err(format!("not an RLP list of strings: {error}"));
-    let mut rest = data;
-    let mut items = alloy_rlp::Header::decode_bytes(&mut rest, true).map_err(malformed)?;
-    if !rest.is_empty() {
-        return Err(malformed(alloy_rlp::Error::UnexpectedLength));
-    }
-    let mut strings = Vec::new();
-    while !items.is_empty() {
-        let item = alloy_rlp::Header::decode_bytes(&mut items, false).map_err(malformed)?;
-        strings.push(PyBytes::new(py, item));
-    }
-    Ok(strings)
+    let strings: Vec<Bytes> = alloy_rlp::decode_exact(data).map_err(malformed)?;
+    Ok(strings.iter().map(|item| PyBytes::new(py, item)).collect())
 }
 
 #[pymodule]
