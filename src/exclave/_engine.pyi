@@ -157,13 +157,14 @@ class Engine:
     was lost), raise `SessionsRefused`: the session is woken again from what the store has.
 
     `wake(session_id)` is called when a session that isn't in memory is touched: open it, restore its blocks, activate
-    it, enqueue what its inbox holds, return True; False if there is no such session.
+    it, enqueue what its inbox holds, return True; False if there is no such session. Where another process has it, the
+    URL of that one's JSON-RPC: requests for the session are passed on to it.
 
     `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises
     `RpcError`.
 
     `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms,
-    builder_threads, persist_group, persist_retry_ms, wakes, calls, client_connections, shutdown_ms
+    builder_threads, persist_group, persist_retry_ms, wakes, unknown_ms, calls, client_connections, shutdown_ms
     (`crates/engine/src/limits.rs`).
 
     Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an
@@ -174,7 +175,7 @@ class Engine:
         self,
         *,
         persist: Callable[[list[Block]], None],
-        wake: Callable[[int], bool],
+        wake: Callable[[int], bool | str],
         call: Callable[[str, str], str],
         preconfirmation_key: bytes | None,
         l1_chain_id: int,
@@ -260,8 +261,21 @@ class Engine:
         What verifying it reads of its parent's state. Raises EngineError.
         """
 
-    def serve(self, host: str, port: int) -> int:
-        """Serves JSON-RPC (HTTP and WebSocket); port 0 takes a free one. Returns the port. Raises OSError."""
+    def set_leader(self, url: str | None) -> None:
+        """Requests to `/` are passed on to the process at this URL; None answers them here."""
+
+    def serve(self, host: str, port: int, *, share_port: bool = False, peers: bool = False) -> int:
+        """Serves JSON-RPC (HTTP and WebSocket); port 0 takes a free one. Returns the port. Raises OSError.
+
+        `share_port`: other processes of this user listen there too, and the system spreads the connections
+        (SO_REUSEPORT).
+        `peers`: for the other processes of the deployment, so without a bound of connections for one client.
+        """
+
+    def metrics_text(self) -> str:
+        """What the engine counts (transactions, commits, time to build) and what waits in it (queues, wakes), in
+        Prometheus' text format.
+        """
 
     def shutdown(self) -> None:
         """Takes no more transactions, finishes those accepted (at most `shutdown_ms`), stops all threads.

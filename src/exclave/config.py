@@ -132,7 +132,10 @@ class NodeConfig(Section):
     )
     rpc_threads: int = Field(2, ge=1, le=256, description="Threads that serve JSON-RPC.")
     metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint.")
-    metrics_port: Port = Field(0, description="Port of the Prometheus endpoint; 0 turns it off.")
+    metrics_port: Port = Field(
+        0,
+        description="Port of the Prometheus endpoint, workers have the ones after it; 0 turns it off.",
+    )
     lease_seconds: Seconds = Field(
         15.0,
         description=(
@@ -147,6 +150,29 @@ class NodeConfig(Section):
         description=(
             "Sessions in memory: when there are more, those without a new block for the longest leave it; they come "
             "back at the next touch. It may be exceeded for seconds."
+        ),
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description=(
+            "Processes among which the sessions are spread, on this machine. They share the port and the database "
+            "(PostgreSQL, if it is to be fast); one that dies is started again, and the others take its sessions over."
+        ),
+    )
+    shared: bool = Field(
+        False,
+        description=(
+            "Share the database (PostgreSQL) with `exclave node` on other machines: they spread the sessions among "
+            "them, and one follows L1 and claims until it stops. All need the same keys and the same `[l1]`."
+        ),
+    )
+    peer_host: str = Field(
+        "127.0.0.1",
+        description=(
+            "Address at which the other processes reach this one, on a free port; with `shared`, this machine's in a "
+            "private network."
         ),
     )
     idle_seconds: float = Field(

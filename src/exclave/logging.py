@@ -52,12 +52,23 @@ def _hexadecimal(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return {key: f"0x{value.hex()}" if isinstance(value, bytes) else value for key, value in event.items()}
 
 
+def _number(worker: int) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**event, "worker": worker} if "worker" not in event else event
+
+    return add
+
+
 def configure_logging(
     level: Literal["debug", "info", "warning", "error"] = "info",
     form: Literal["auto", "console", "json"] = "auto",
     stream: TextIO | None = None,
+    *,
+    worker: int | None = None,
 ) -> None:
-    """Set up logging of this process, to `stream` (standard error). May be called again to change it."""
+    """Set up logging of this process, to `stream` (standard error). May be called again to change it. `worker`: its
+    number, in every line.
+    """
     stream = sys.stderr if stream is None else stream
     console = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Processor] = [
@@ -68,6 +79,7 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         _hexadecimal,
+        *([] if worker is None else [_number(worker)]),
     ]
     # Tracebacks are made into text before redaction: an exception's message may hold a URL.
     rendering: list[Processor] = [

@@ -75,8 +75,8 @@ async def test_l1_outage_during_claim_and_settlement(
     async with running_node(world, tmp_path, monkeypatch, l1={"request_timeout": 0.3}) as node:
         session_id = world.open_session(target=1)
         await node.opened(session_id)
-        await node.play(session_id, 1)
         if phase == "settlement":
+            await node.play(session_id, 1)
             await node.claimed(session_id)
             world.pass_time(61)
         # At the moment when the manager has signed the transaction and offers it.
@@ -90,6 +90,8 @@ async def test_l1_outage_during_claim_and_settlement(
             await send_raw(raw)
 
         monkeypatch.setattr(node.node.l1, "send_raw", fall_silent)
+        if phase == "claim":
+            await node.play(session_id, 1)
         try:
             async with asyncio.timeout(60):
                 await offered.wait()

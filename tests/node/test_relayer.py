@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from support.anvil import account, run_anvil
+from support.engine import wait_until
 from support.running import SIGNER
 from support.world import OPERATOR_KEY, PLAYERS, World, call_data
 
@@ -21,6 +22,7 @@ from exclave.l1.intents import Intent
 from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.sessions import SessionHost, SessionNotServed
 from exclave.node.supervisor import FatalError
+from exclave.node.sync import SessionSync
 from exclave.node.templates import import_template
 from exclave.protocol import (
     ClaimHeader,
@@ -44,10 +46,17 @@ class Parts:
     engine: _engine.Engine
     l1: L1Client
     relayer: Relayer
+    sync: SessionSync
+
+    async def step(self) -> bool:
+        """A step, of which the sessions in memory hear."""
+        more = await self.relayer.step()
+        await asyncio.to_thread(self.sync.look)
+        return more
 
     async def follow(self) -> None:
         """Steps until there is nothing left to catch up with."""
-        while await self.relayer.step():
+        while await self.step():
             pass
 
     def stop(self) -> None:
@@ -63,11 +72,12 @@ def make_parts(
     confirmations: int = 0,
     with_template: bool = True,
     start_block: int | None = None,
+    owner: str = "test",
     **accept: object,
 ) -> Parts:
     store = Store(f"sqlite:///{directory}/exclave.db")
     store.migrate()
-    host = SessionHost(store, "test", 60, AcceptancePolicy.of(AcceptConfig(**accept), address_of(OPERATOR_KEY)))  # type: ignore[arg-type]
+    host = SessionHost(store, owner, 60, AcceptancePolicy.of(AcceptConfig(**accept), address_of(OPERATOR_KEY)))  # type: ignore[arg-type]
     engine = _engine.Engine(
         persist=host.persist,
         wake=host.wake,
@@ -89,7 +99,9 @@ def make_parts(
         poll_interval=0.05,
     )
     relayer = Relayer(l1, store, host, settings, directory / "archive")
-    return Parts(store, host, engine, l1, relayer)
+    sync = SessionSync(store, host)
+    sync.begin()
+    return Parts(store, host, engine, l1, relayer, sync)
 
 
 @pytest.fixture
@@ -256,12 +268,12 @@ async def test_forced_transactions_wake_a_cold_session_at_the_start(world: World
     assert session is not None
     await play(parts, world, session_id, 0)
     # The node dies between recording the message and telling the engine.
-    parts.host.enqueue = lambda *_: None  # type: ignore[method-assign]
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
-    await parts.follow()
+    while await parts.relayer.step():
+        pass
     parts.stop()
     again = make_parts(world, tmp_path)
-    running = asyncio.create_task(again.relayer.run())
+    running = asyncio.create_task(again.sync.run())
     for _ in range(200):
         head = again.store.blocks.head(session_id)
         if head is not None and head.inbox_count == 1:
@@ -341,10 +353,9 @@ async def test_reorged_message_that_was_not_consumed_is_forgotten(world: World, 
     await parts.follow()
     session = parts.store.sessions.get(session_id)
     assert session is not None
-    parts.host.retire(session_id)
-    parts.host.wake = lambda _: False  # type: ignore[method-assign]
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
-    await parts.follow()
+    while await parts.relayer.step():
+        pass  # nobody hears of it
     assert len(parts.store.inbox.load(session_id)) == 1
     world.anvil.reorg(1)
     world.anvil.mine(2)
@@ -479,6 +490,7 @@ async def test_a_changed_policy_serves_other_sessions(world: World, parts: Parts
     parts.stop()
     again = make_parts(world, tmp_path, max_callback_gas=600_000)
     await again.relayer.catch_up()
+    await asyncio.to_thread(again.sync.look)
     assert again.host.in_memory == [session_id]
     again.stop()
     await again.l1.close()
@@ -514,3 +526,126 @@ async def test_catching_up_is_bounded_per_step(world: World, parts: Parts) -> No
     assert steps >= 4  # ranges of five blocks
     cursor = parts.store.following.cursor(FOLLOWER)
     assert cursor is not None and cursor.number == world.anvil.block_number()
+
+
+@pytest.fixture
+async def other(world: World, parts: Parts, tmp_path: Path) -> AsyncIterator[Parts]:
+    """Another process on the same database, which follows no L1."""
+    made = make_parts(world, tmp_path, owner="other")
+    yield made
+    made.stop()
+    await made.l1.close()
+
+
+async def move_to(other: Parts, parts: Parts, session_id: int) -> None:
+    await asyncio.to_thread(parts.host.drop_idle, 0, 0)
+    await asyncio.to_thread(other.sync.look)
+    assert await asyncio.to_thread(other.host.wake, session_id) is True
+
+
+async def test_invariant_i4_another_process_hears_of_messages_before_the_time_they_are_due(
+    world: World, parts: Parts, other: Parts
+) -> None:
+    session_id = world.open_session(target=100)
+    await parts.follow()
+    await move_to(other, parts, session_id)
+    await play(other, world, session_id, 0)
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    told: list[int] = []
+    other.host.followed_until = lambda time: told.append(other.engine.session_info(session_id).inbox_count) or None  # type: ignore[method-assign,union-attr,func-returns-value]
+    world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
+    await parts.follow()
+    assert session_id not in parts.host.in_memory
+    await asyncio.to_thread(other.sync.look)
+    assert len(told) == 1
+    await asyncio.to_thread(wait_until, lambda: other.engine.session_info(session_id).inbox_count == 1)  # type: ignore[union-attr]
+
+
+async def test_a_session_that_l1_replaced_is_lost_to_the_process_that_has_it(
+    world: World, parts: Parts, other: Parts
+) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    await move_to(other, parts, session_id)
+    await play(other, world, session_id, 0)
+    drop_opening(parts, world, session_id)
+    while await parts.relayer.step():
+        pass
+    # It hasn't heard of it, and acknowledges nothing more all the same.
+    with pytest.raises(_engine.SubmitError) as refused:
+        await play(other, world, session_id, 1)
+    assert refused.value.kind == "SessionDropped"
+    await asyncio.to_thread(other.sync.look)
+    assert other.host.in_memory == []
+    assert await asyncio.to_thread(other.host.wake, session_id) is False
+
+
+async def test_what_was_revoked_before_a_session_came_into_memory_does_not_take_it_away(
+    world: World, parts: Parts, other: Parts
+) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    with parts.store.transaction() as tx:
+        parts.store.changes.revoke([session_id], connection=tx)
+    assert await asyncio.to_thread(other.host.wake, session_id) is True
+    await asyncio.to_thread(parts.sync.look)
+    await asyncio.to_thread(other.sync.look)
+    assert (parts.host.in_memory, other.host.in_memory) == ([], [session_id])
+    await play(other, world, session_id, 0)
+
+
+async def test_a_process_that_missed_too_much_reads_its_sessions_anew(
+    world: World, parts: Parts, other: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exclave.store.changes.KEPT", 1)
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    await move_to(other, parts, session_id)
+    for _ in range(3):
+        with parts.store.transaction() as tx:
+            parts.store.changes.touch([session_id], connection=tx)
+    await asyncio.to_thread(other.sync.look)
+    assert other.host.in_memory == []
+    await play(other, world, session_id, 0)
+    with parts.store.transaction() as tx:
+        parts.store.changes.touch([session_id], connection=tx)
+    await asyncio.to_thread(other.sync.look)
+    assert other.host.in_memory == [session_id]
+
+
+async def test_a_process_that_does_not_lead_any_more_records_nothing(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.open_session(target=10)
+    await parts.follow()
+    before = parts.store.following.cursor(FOLLOWER)
+
+    def fence(tx: Connection) -> None:
+        raise FatalError("another one leads")
+
+    monkeypatch.setattr(parts.relayer, "_fence", fence)
+    world.open_session(target=10)
+    with pytest.raises(FatalError):
+        await parts.follow()
+    assert parts.store.following.cursor(FOLLOWER) == before
+    assert len(parts.store.sessions.find()) == 1
+
+
+async def test_invariant_i4_messages_reach_a_session_whose_process_died(
+    world: World, parts: Parts, other: Parts
+) -> None:
+    session_id = world.open_session(target=100)
+    await parts.follow()
+    await move_to(other, parts, session_id)
+    session = parts.store.sessions.get(session_id)
+    assert session is not None
+    world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
+    await parts.follow()
+    other.engine.shutdown()  # before it hears of the message; its lease lives on
+    await asyncio.to_thread(parts.sync.wake_due)
+    assert parts.host.in_memory == []
+    parts.store.leases.release_owner("other")
+    await asyncio.to_thread(parts.sync.wake_due)
+    assert parts.host.in_memory == [session_id]
+    await asyncio.to_thread(wait_until, lambda: parts.engine.session_info(session_id).inbox_count == 1)  # type: ignore[union-attr]

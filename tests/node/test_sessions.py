@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,7 @@ async def test_when_there_are_too_many_the_least_used_leave_memory_and_come_back
         ids = [world.open_session(target=10) for _ in range(4)]
         for session_id in ids:
             await node.opened(session_id)
+            await node.until("it has begun", partial(node.node.store.blocks.head, session_id))
         for session_id in (ids[3], ids[0], ids[1]):
             await node.play(session_id, 1)
         await node.until("the least used are gone", lambda: host.in_memory == ids[:2], mining=False)
@@ -122,7 +124,8 @@ async def test_the_row_is_read_again_under_the_lease(
         session_id = world.open_session(target=10)
         await node.opened(session_id)
         store, host = node.node.store, node.node.host
-        await asyncio.to_thread(host.retire, session_id)
+        await node.in_memory(session_id)
+        await asyncio.to_thread(host.drop_idle, 0, 0)
         acquire = Leases.acquire
 
         def late(self: Leases, resource: str, *arguments: object, **options: object) -> object:
@@ -140,7 +143,7 @@ def test_a_session_is_woken_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPa
     host = SessionHost(store_, "test", 60, None)  # type: ignore[arg-type]
     running, most, lock = 0, 0, threading.Lock()
 
-    def slow(session_id: int) -> bool:
+    def slow(session_id: int, here: bool) -> bool:
         nonlocal running, most
         with lock:
             running += 1
@@ -155,7 +158,7 @@ def test_a_session_is_woken_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPa
 
         def touch(index: int) -> bool:
             time.sleep(index * 0.007)
-            return host.wake(1)
+            return host.wake(1) is True
 
         assert all(pool.map(touch, range(12)))
     assert most == 1
@@ -169,9 +172,9 @@ async def test_invariant_i5_sessions_that_cannot_be_woken_keep_no_others(
         ids = [world.open_session(target=3) for _ in range(4)]
         for session_id in ids:
             await node.opened(session_id)
+            await node.in_memory(session_id)
         host, store = node.node.host, node.node.store
-        for session_id in ids:
-            await asyncio.to_thread(host.retire, session_id)
+        await asyncio.to_thread(host.drop_idle, 0, 0)
         store.leases.acquire(session_resource(ids[1]), "another machine", 60)
         with store.transaction() as tx:
             broken = schema.blocks.c.session_id == ids[2]

@@ -148,7 +148,7 @@ async def test_invariant_i5_a_session_that_l1_replaced_does_not_keep_the_others_
         store = node.node.store
         session = store.sessions.get(replaced)
         assert session is not None and store.claims.leaves(claim_id)[0].session_id == replaced
-        await asyncio.to_thread(node.node.host.retire, replaced)
+        await asyncio.to_thread(node.node.host.drop_idle, 0, 0)
 
         def replace(tx: Connection) -> None:
             tx.execute(update(schema.sessions).where(schema.sessions.c.session_id == replaced).values(status="reorged"))

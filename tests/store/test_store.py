@@ -15,6 +15,7 @@ from exclave.store import (
     DatabaseCorrupt,
     DatabaseTooNew,
     DatabaseTooOld,
+    L1Block,
     Store,
     StoreError,
     StoreTransientError,
@@ -22,14 +23,17 @@ from exclave.store import (
     session_resource,
 )
 from exclave.store import store as store_module
+from exclave.store.migrations import UPGRADES, newest
 from exclave.store.schema import metadata, sessions
+
+NEWEST = newest(UPGRADES)
 
 
 def test_migrate_creates_every_table_once(database_url: str) -> None:
     with Store(database_url) as store:
-        assert store.migrate() == (0, 1)
-        assert store.migrate() == (1, 1)
-        assert store.check_version() == 1
+        assert store.migrate() == (0, NEWEST)
+        assert store.migrate() == (NEWEST, NEWEST)
+        assert store.check_version() == NEWEST
         with store.snapshot() as connection:
             assert set(inspect(connection).get_table_names()) == set(metadata.tables)
 
@@ -40,7 +44,51 @@ def test_two_processes_migrate_at_once(database_url: str) -> None:
         subprocess.Popen([sys.executable, "-c", program, database_url], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    assert sorted(process.communicate(timeout=60)[0] for process in running) == ["(0, 1)\n", "(1, 1)\n", "(1, 1)\n"]
+    assert sorted(process.communicate(timeout=60)[0] for process in running) == [
+        f"(0, {NEWEST})\n",
+        f"({NEWEST}, {NEWEST})\n",
+        f"({NEWEST}, {NEWEST})\n",
+    ]
+
+
+def test_a_database_of_version_1_becomes_what_a_new_one_is(database_url: str) -> None:
+    def columns(store: Store) -> dict[str, object]:
+        with store.snapshot() as connection:
+            inspector = inspect(connection)
+            return {
+                name: (
+                    {
+                        (column["name"], str(column["type"]), column["nullable"])
+                        for column in inspector.get_columns(name)
+                    },
+                    inspector.get_pk_constraint(name)["constrained_columns"],
+                )
+                for name in inspector.get_table_names()
+            }
+
+    with Store(database_url) as store:
+        store.migrate()
+        new = columns(store)
+        block_1 = L1Block(1, b"1" * 32)
+        store.sessions.put(session(1))
+        with store.transaction() as connection:
+            store.following.advance("relayer", block_1, connection=connection)
+            for statement in (
+                "DROP TABLE session_changes",
+                "DROP TABLE processes",
+                "ALTER TABLE followed_blocks DROP COLUMN timestamp",
+                "UPDATE schema_version SET version = 1",
+            ):
+                connection.exec_driver_sql(statement)
+        assert store.migrate() == (1, NEWEST)
+        assert columns(store) == new
+        assert store.following.cursor("relayer") == block_1
+        assert store.sessions.get(1) == session(1)
+        with store.transaction() as connection:
+            store.changes.touch([1, 1], connection=connection)
+            changes = store.changes.since(0, connection=connection)
+            assert changes is not None
+            assert [change.sequence for change in changes] == [1, 2]
 
 
 def test_upgrades_run_in_order_and_keep_what_is_there(database_url: str) -> None:
@@ -54,11 +102,12 @@ def test_upgrades_run_in_order_and_keep_what_is_there(database_url: str) -> None
     def fill_column(connection: Connection) -> None:
         connection.execute(text("UPDATE sessions SET colour = 7"))
 
-    with Store(database_url, upgrades=[add_column, fill_column]) as newer:
-        with pytest.raises(DatabaseTooOld, match="has version 1, this Exclave needs 3"):
+    with Store(database_url, upgrades=[*UPGRADES, add_column, fill_column]) as newer:
+        wrong = f"has version {NEWEST}, this Exclave needs {NEWEST + 2}"
+        with pytest.raises(DatabaseTooOld, match=wrong):
             newer.check_version()
-        assert newer.migrate() == (1, 3)
-        assert newer.check_version() == 3
+        assert newer.migrate() == (NEWEST, NEWEST + 2)
+        assert newer.check_version() == NEWEST + 2
         with newer.snapshot() as connection:
             assert connection.scalar(text("SELECT colour FROM sessions")) == 7
         assert newer.sessions.get(1) == session(1)
@@ -74,23 +123,25 @@ def test_an_upgrade_that_fails_changes_nothing(database_url: str) -> None:
     def fail(connection: Connection) -> None:
         raise RuntimeError("no")
 
-    with Store(database_url, upgrades=[add_column, fail]) as newer, pytest.raises(RuntimeError):
+    with Store(database_url, upgrades=[*UPGRADES, add_column, fail]) as newer, pytest.raises(RuntimeError):
         newer.migrate()
     with Store(database_url) as store:
-        assert store.check_version() == 1
+        assert store.check_version() == NEWEST
         with store.snapshot() as connection:
             assert "colour" not in {column["name"] for column in inspect(connection).get_columns("sessions")}
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database_url: str) -> None:
-    with Store(database_url, upgrades=[lambda connection: None]) as newer:
+    with Store(database_url, upgrades=[*UPGRADES, lambda connection: None]) as newer:
         newer.migrate()
         newer.sessions.put(session(1))
     with Store(database_url) as older:
         for attempt in (older.migrate, older.check_version):
-            with pytest.raises(DatabaseTooNew, match="has version 2, but this Exclave knows versions up to 1"):
+            with pytest.raises(
+                DatabaseTooNew, match=f"has version {NEWEST + 1}, but this Exclave knows versions up to {NEWEST}"
+            ):
                 attempt()
-    with Store(database_url, upgrades=[lambda connection: None]) as newer:
+    with Store(database_url, upgrades=[*UPGRADES, lambda connection: None]) as newer:
         assert newer.sessions.get(1) == session(1)
 
 

@@ -253,7 +253,7 @@ class Node:
         *,
         store: BlockStore | None = None,
         limits: dict[str, int] | None = None,
-        wake: Callable[[int], bool] | None = None,
+        wake: Callable[[int], bool | str] | None = None,
         call: Callable[[str, str], str] | None = None,
         preconfirmation_key: bytes | None = OPERATOR_KEY,
     ) -> None:

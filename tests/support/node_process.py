@@ -46,7 +46,8 @@ def free_port() -> int:
 class NodeProcess:
     """`exclave node` in `directory`. The port stays the same over restarts, so that clients can go on.
 
-    `overrides`: TOML values by `section.key`. `database_url`: by default a file in the directory.
+    `overrides`: TOML values by `section.key`. `database_url`: by default a file in the directory. `workers`: with more
+    than one, the process that is started here only keeps them.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class NodeProcess:
         directory: Path,
         overrides: Mapping[str, str] | None = None,
         database_url: str | None = None,
+        workers: int = 1,
+        operator_key: bytes = OPERATOR_KEY,
     ) -> None:
+        self.workers = workers
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -67,7 +71,7 @@ class NodeProcess:
         self._environment = {
             **os.environ,
             "EXCLAVE_PRIVATE_KEY": "0x" + bytes(account(SIGNER).key).hex(),
-            "EXCLAVE_OPERATOR_KEY": "0x" + OPERATOR_KEY.hex(),
+            "EXCLAVE_OPERATOR_KEY": "0x" + operator_key.hex(),
         }
         values = {
             "node.data_dir": json.dumps(str(directory / "data")),
@@ -104,9 +108,9 @@ class NodeProcess:
     def start(self, *, wait: bool = True) -> None:
         self.starts += 1
         with self.log_path.open("ab") as log:
-            program = "from exclave.cli import main; main()"
+            workers = ["--workers", str(self.workers)] if self.workers > 1 else []
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, "node", "--config", str(self.config_path)],
+                [sys.executable, "-m", "exclave", "node", "--config", str(self.config_path), *workers],
                 stdout=log,
                 stderr=log,
                 env=self._environment,
@@ -134,6 +138,18 @@ class NodeProcess:
         assert code is None, f"the node had ended by itself with {code}, there was nothing to kill:\n{self.log_tail()}"
         self.process.kill()
         assert self.process.wait(30) == -signal.SIGKILL
+
+    def worker_processes(self) -> dict[int, int]:
+        """The process ids of the workers that run now, by their number."""
+        assert self.process is not None
+        found = {}
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError, ValueError):
+                parent = int(status.read_text().rpartition(")")[2].split()[1])
+                arguments = (status.parent / "cmdline").read_bytes().decode().split("\0")
+                if parent == self.process.pid and "--worker" in arguments:
+                    found[int(arguments[arguments.index("--worker") + 1])] = int(status.parent.name)
+        return found
 
     def terminate(self, seconds: float = 30) -> int:
         """SIGTERM; returns the exit code."""

@@ -109,6 +109,10 @@ class RunningNode:
 
         await self.until(f"session {session_id} opens", started)
 
+    async def in_memory(self, session_id: int) -> None:
+        """Wait until the node has brought a session into memory."""
+        await self.until(f"session {session_id} is in memory", lambda: session_id in self.node.host.in_memory)
+
     async def play(self, session_id: int, moves: int, *, player: int = 0, first_nonce: int = 0) -> None:
         """Ordinary transactions over JSON-RPC."""
         for nonce in range(first_nonce, first_nonce + moves):

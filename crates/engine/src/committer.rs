@@ -10,27 +10,36 @@ use crate::builder::Candidate;
 use crate::chain::CommittedBlock;
 use crate::error::{PersistError, SubmitError};
 use crate::host::Host;
+use crate::metrics::Counters;
+use crate::session::Context;
 
 /// Runs until the builders are gone. `refuse` takes a session that isn't ours any more out of memory.
 pub(crate) fn run(
     candidates: Receiver<Candidate>,
     host: &dyn Host,
-    group_size: usize,
+    context: &Context,
     refuse: impl Fn(u64, SubmitError),
 ) {
     // While a group is being written the next one gathers in the channel.
     while let Ok(first) = candidates.recv() {
         let mut group = vec![first];
-        group.extend(candidates.try_iter().take(group_size - 1));
-        commit(group, host, &refuse);
+        group.extend(candidates.try_iter().take(context.limits.persist_group - 1));
+        commit(group, host, &context.counters, &refuse);
     }
 }
 
-fn commit(mut group: Vec<Candidate>, host: &dyn Host, refuse: &impl Fn(u64, SubmitError)) {
+fn commit(mut group: Vec<Candidate>, host: &dyn Host, counters: &Counters, refuse: &impl Fn(u64, SubmitError)) {
     while !group.is_empty() {
         let blocks: Vec<Arc<CommittedBlock>> = group.iter().map(|candidate| candidate.block.clone()).collect();
-        match persist(host, &blocks) {
+        let started = Instant::now();
+        let persisted = persist(host, &blocks);
+        if persisted.is_err() {
+            counters.record_failed_commit();
+        }
+        match persisted {
             Ok(()) => {
+                let transactions = blocks.iter().map(|block| block.sealed.transactions.len()).sum();
+                counters.record_commit(transactions, started.elapsed());
                 group.into_iter().for_each(accept);
                 return;
             }

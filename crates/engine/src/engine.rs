@@ -18,11 +18,13 @@ use crate::builder::{self, Candidate, Turn};
 use crate::chain::{Chain, CommittedBlock};
 use crate::committer;
 use crate::error::{CallError, EngineError, RestoreError, SessionError, SubmitError};
-use crate::host::Host;
+use crate::host::{Host, Woken};
 use crate::limits::Limits;
+use crate::metrics::{self, Counters, Levels};
+use crate::places::Places;
 use crate::preconfirmation::{PreconfirmationDomain, PreconfirmationSigner};
 use crate::registry::Registry;
-use crate::rpc::RpcServer;
+use crate::rpc::{Listener, RpcServer, Target};
 use crate::scheduler::Scheduler;
 use crate::session::{Context, Phase, Session, SessionRules};
 use crate::wakes::{Wake, WakeResult, Wakes};
@@ -81,6 +83,7 @@ pub struct Engine {
     templates: RwLock<HashMap<B256, Template>>,
     sessions: Arc<Registry>,
     wakes: Mutex<Wakes>,
+    places: Places,
     wake_permits: Arc<Semaphore>,
     /// Sessions that this process has never had are woken with one of these too: made-up ids can't take all `wake_permits`.
     stranger_permits: Arc<Semaphore>,
@@ -110,6 +113,7 @@ impl Engine {
             .build()
             .map_err(failed)?;
         let limits = options.limits;
+        let wakes = Wakes::new(limits.unknown_life);
         let engine = Arc::new(Self {
             wake_permits: Arc::new(Semaphore::new(limits.wakes)),
             stranger_permits: Arc::new(Semaphore::new(limits.wakes.div_ceil(2))),
@@ -119,6 +123,7 @@ impl Engine {
                 scheduler: Scheduler::new(),
                 runtime: runtime.handle().clone(),
                 limits,
+                counters: Counters::default(),
                 stopping: AtomicBool::new(false),
                 followed_until: AtomicU64::new(0),
             }),
@@ -127,7 +132,8 @@ impl Engine {
             l1_chain_id: options.l1_chain_id,
             templates: RwLock::default(),
             sessions: Arc::default(),
-            wakes: Mutex::default(),
+            wakes: Mutex::new(wakes),
+            places: Places::default(),
             runtime: Mutex::new(Some(runtime)),
             threads: Mutex::default(),
             servers: Mutex::default(),
@@ -151,10 +157,9 @@ impl Engine {
             let name = format!("exclave-build-{index}");
             threads.push(std::thread::Builder::new().name(name).spawn(move || builder.run())?);
         }
-        let (host, sessions) = (self.host.clone(), self.sessions.clone());
-        let group = self.context.limits.persist_group;
+        let (host, sessions, context) = (self.host.clone(), self.sessions.clone(), self.context.clone());
         threads.push(std::thread::Builder::new().name("exclave-commit".into()).spawn(move || {
-            committer::run(sealed, host.as_ref(), group, |id, reason| {
+            committer::run(sealed, host.as_ref(), &context, |id, reason| {
                 sessions.remove(id, reason);
             });
         })?);
@@ -216,6 +221,7 @@ impl Engine {
         let context = self.context.clone();
         self.sessions.insert(Session::new(id, opening.chain_id, block, init, opening.rules, context))?;
         self.wakes.lock().opened(id);
+        self.places.forget(id);
         Ok(hash)
     }
 
@@ -341,6 +347,9 @@ impl Engine {
             if let Some(session) = self.active(id).await? {
                 return Ok(session);
             }
+            if let Some(url) = self.places.session(id) {
+                return Err(SessionError::Elsewhere { id, url });
+            }
             // None: it came into memory just now.
             if let Some(outcome) = self.join_wake(id)? {
                 break outcome;
@@ -359,7 +368,7 @@ impl Engine {
 
     /// The session in memory, once it is active.
     async fn active(&self, id: u64) -> Result<Option<Arc<Session>>, SessionError> {
-        if self.context.stopping.load(Ordering::Acquire) {
+        if self.is_stopping() {
             return Err(SessionError::ShuttingDown);
         }
         let Some(session) = self.loaded(id) else { return Ok(None) };
@@ -407,11 +416,12 @@ impl Engine {
         let _permit = self.wake_permits.clone().acquire_owned().await.map_err(stopped)?;
         let host = self.host.clone();
         match tokio::task::spawn_blocking(move || host.wake(id)).await {
-            Ok(Ok(true)) => match self.loaded(id) {
+            Ok(Ok(Woken::Here)) => match self.loaded(id) {
                 Some(_) => Ok(()),
                 None => Err(SessionError::Wake { id, reason: "it was not opened".into() }),
             },
-            Ok(Ok(false)) => Err(SessionError::Unknown(id)),
+            Ok(Ok(Woken::Unknown)) => Err(SessionError::Unknown(id)),
+            Ok(Ok(Woken::Elsewhere(url))) => Err(SessionError::Elsewhere { id, url: self.places.learn(id, url) }),
             Ok(Err(reason)) => {
                 self.host.warn(&format!("session {id} could not be loaded: {reason}"));
                 Err(SessionError::Wake { id, reason })
@@ -451,7 +461,7 @@ impl Engine {
             let error = match error {
                 SessionError::Unknown(id) => SubmitError::UnknownSession(id),
                 SessionError::ShuttingDown => SubmitError::ShuttingDown,
-                error @ (SessionError::Wake { .. } | SessionError::Busy) => SubmitError::Internal(error.to_string()),
+                error => SubmitError::Internal(error.to_string()),
             };
             (0, error)
         })?;
@@ -489,16 +499,59 @@ impl Engine {
             .map_err(|error| EngineError::State(error.to_string()))
     }
 
+    /// The process to which requests to `/` are passed on; None answers them here.
+    pub fn set_leader(&self, url: Option<&str>) {
+        self.places.set_leader(url);
+    }
+
+    /// Which other process answers for a target; None when this one does, or knows why nobody can.
+    pub(crate) async fn place(self: &Arc<Self>, target: Target) -> Option<Arc<str>> {
+        match target {
+            Target::Root => self.places.leader(),
+            Target::Session(id) => match self.session(id).await {
+                Err(SessionError::Elsewhere { url, .. }) => Some(url),
+                _ => None,
+            },
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.context.stopping.load(Ordering::Acquire)
+    }
+
+    /// Asks the host again where a session is.
+    pub(crate) fn forget_place(&self, target: Target) {
+        if let Target::Session(id) = target {
+            self.places.forget(id);
+        }
+    }
+
     /// Starts a JSON-RPC server (HTTP and WebSocket on one port) and returns its port.
-    pub fn serve(self: &Arc<Self>, host: &str, port: u16) -> std::io::Result<u16> {
-        let server = self.context.runtime.block_on(crate::rpc::serve(self.clone(), host, port))?;
+    pub fn serve(self: &Arc<Self>, host: &str, port: u16, listener: Listener) -> std::io::Result<u16> {
+        let server = self.context.runtime.block_on(crate::rpc::serve(self.clone(), host, port, listener))?;
         let port = server.port();
         self.servers.lock().push(server);
         Ok(port)
     }
 
+    /// What is counted and what waits here, in Prometheus' text format.
+    pub fn metrics_text(&self) -> String {
+        let mut levels = Levels {
+            waiting_sessions: self.context.scheduler.len(),
+            wakes: self.wakes.lock().len(),
+            ..Levels::default()
+        };
+        for session in self.sessions.all() {
+            let queue = session.lock_queue();
+            levels.queued_transactions += queue.len();
+            levels.queued_bytes += queue.bytes();
+            levels.longest_queue = levels.longest_queue.max(queue.len());
+        }
+        metrics::text(&self.context.counters, &levels)
+    }
+
     fn check_running(&self) -> Result<(), EngineError> {
-        match self.context.stopping.load(Ordering::Acquire) {
+        match self.is_stopping() {
             true => Err(EngineError::ShuttingDown),
             false => Ok(()),
         }
@@ -562,7 +615,9 @@ impl BuilderThread {
             session.lock_queue().activity = crate::queue::Activity::Busy;
             let started = Instant::now();
             let turn = builder::take_turn(&session, self.signer.as_deref(), &self.context.limits);
-            self.context.scheduler.charge(&session, started.elapsed());
+            let elapsed = started.elapsed();
+            self.context.scheduler.charge(&session, elapsed);
+            self.context.counters.record_build(elapsed);
             match turn {
                 Turn::Sealed(candidate) => {
                     // The committer outlives the builders.
@@ -605,8 +660,8 @@ mod tests {
             Ok(())
         }
 
-        fn wake(&self, _session_id: u64) -> Result<bool, String> {
-            Ok(false)
+        fn wake(&self, _session_id: u64) -> Result<Woken, String> {
+            Ok(Woken::Unknown)
         }
 
         fn call(&self, _method: &str, _params: &str) -> Result<String, CallError> {

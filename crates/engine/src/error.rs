@@ -1,5 +1,7 @@
 //! What can go wrong, in types that the JSON-RPC server and the Python bindings map one to one.
 
+use std::sync::Arc;
+
 use alloy_primitives::U256;
 use thiserror::Error;
 
@@ -97,6 +99,9 @@ pub enum SessionError {
     /// The session exists but could not be rebuilt; the text is that of the exception in Python.
     #[error("session {id} could not be loaded: {reason}")]
     Wake { id: u64, reason: String },
+    /// `url`: of the process that has it, for its peers only.
+    #[error("session {id} runs in another process; try again")]
+    Elsewhere { id: u64, url: Arc<str> },
     #[error("too many sessions are being loaded; try again")]
     Busy,
     #[error("node is shutting down")]

@@ -9,6 +9,8 @@ pub mod engine;
 pub mod error;
 pub mod host;
 pub mod limits;
+mod metrics;
+mod places;
 pub mod preconfirmation;
 mod python;
 mod queue;

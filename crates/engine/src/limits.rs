@@ -25,6 +25,9 @@ pub struct Limits {
     pub persist_retry: Duration,
     /// Sessions being woken at the same moment.
     pub wakes: usize,
+    /// How long a session that the host did not know counts as unknown without being asked for again. Opening one here ends
+    /// that at once; zero is for hosts where others open them.
+    pub unknown_life: Duration,
     /// Python-served JSON-RPC calls running at the same moment.
     pub calls: usize,
     /// Open connections of one client address; 0 is no bound. Loopback has none: behind a proxy all clients come from there.
@@ -46,6 +49,7 @@ impl Default for Limits {
             persist_group: 1024,
             persist_retry: Duration::from_millis(500),
             wakes: 4,
+            unknown_life: Duration::from_secs(1),
             calls: 16,
             client_connections: 512,
             shutdown: Duration::from_secs(10),
@@ -58,7 +62,9 @@ impl Limits {
     pub fn set(&mut self, name: &str, value: u64) -> bool {
         let count = usize::try_from(value).unwrap_or(usize::MAX);
         let duration = Duration::from_millis(value);
-        if value == 0 && !matches!(name, "nonce_gap_ms" | "persist_retry_ms" | "client_connections" | "shutdown_ms") {
+        let may_be_zero =
+            matches!(name, "nonce_gap_ms" | "persist_retry_ms" | "unknown_ms" | "client_connections" | "shutdown_ms");
+        if value == 0 && !may_be_zero {
             return false;
         }
         match name {
@@ -72,6 +78,7 @@ impl Limits {
             "persist_group" => self.persist_group = count,
             "persist_retry_ms" => self.persist_retry = duration,
             "wakes" => self.wakes = count,
+            "unknown_ms" => self.unknown_life = duration,
             "calls" => self.calls = count,
             "client_connections" => self.client_connections = count,
             "shutdown_ms" => self.shutdown = duration,

@@ -14,8 +14,9 @@ use pyo3::types::{PyBytes, PyList, PyModule, PyTuple, PyType};
 use crate::chain::CommittedBlock;
 use crate::engine::{self, EngineOptions, SessionOpening};
 use crate::error::{CallError, EngineError, PersistError, RestoreError};
-use crate::host::Host;
+use crate::host::{Host, Woken};
 use crate::limits::Limits;
+use crate::rpc::Listener;
 use crate::session::{Phase, SessionRules};
 
 /// The exception classes, made from `exceptions.py`.
@@ -98,12 +99,14 @@ impl Host for PythonHost {
         persisted.unwrap_or_else(|| Err(PersistError::Unavailable(NO_INTERPRETER.into())))
     }
 
-    fn wake(&self, session_id: u64) -> Result<bool, String> {
+    fn wake(&self, session_id: u64) -> Result<Woken, String> {
         let woken = Python::try_attach(|py| {
-            self.wake
-                .call1(py, (session_id,))
-                .and_then(|answer| answer.is_truthy(py))
-                .map_err(|error| error.to_string())
+            let answer = self.wake.call1(py, (session_id,)).map_err(|error| error.to_string())?;
+            if let Ok(url) = answer.extract::<String>(py) {
+                return Ok(Woken::Elsewhere(url));
+            }
+            let is_here = answer.is_truthy(py).map_err(|error| error.to_string())?;
+            Ok(if is_here { Woken::Here } else { Woken::Unknown })
         });
         woken.unwrap_or_else(|| Err(NO_INTERPRETER.into()))
     }
@@ -554,8 +557,17 @@ impl PyEngine {
         Ok(PyBytes::new(py, &witness))
     }
 
-    fn serve(&self, py: Python<'_>, host: &str, port: u16) -> PyResult<u16> {
-        Ok(py.detach(|| self.engine.serve(host, port))?)
+    fn set_leader(&self, url: Option<&str>) {
+        self.engine.set_leader(url);
+    }
+
+    #[pyo3(signature = (host, port, *, share_port = false, peers = false))]
+    fn serve(&self, py: Python<'_>, host: &str, port: u16, share_port: bool, peers: bool) -> PyResult<u16> {
+        Ok(py.detach(|| self.engine.serve(host, port, Listener { share_port, peers }))?)
+    }
+
+    fn metrics_text(&self, py: Python<'_>) -> String {
+        py.detach(|| self.engine.metrics_text())
     }
 
     fn shutdown(&self, py: Python<'_>) {

@@ -73,6 +73,11 @@ impl Scheduler {
         self.wake.notify_one();
     }
 
+    /// Sessions that wait for their turn.
+    pub fn len(&self) -> usize {
+        self.queue.lock().heap.len()
+    }
+
     /// Waits for a session whose turn it is; None when the engine stops.
     pub fn next(&self) -> Option<Arc<Session>> {
         let mut queue = self.queue.lock();

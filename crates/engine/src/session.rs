@@ -14,6 +14,7 @@ use crate::admission;
 use crate::chain::{Chain, CommittedBlock};
 use crate::error::{EngineError, RestoreError, SubmitError};
 use crate::limits::Limits;
+use crate::metrics::Counters;
 use crate::queue::{Activity, Expiry, Pending, Queue};
 use crate::scheduler::Scheduler;
 
@@ -38,6 +39,7 @@ pub(crate) struct Context {
     pub scheduler: Scheduler,
     pub runtime: tokio::runtime::Handle,
     pub limits: Limits,
+    pub counters: Counters,
     pub stopping: AtomicBool,
     /// L1 time up to which all forced messages are known, in seconds since 1970.
     pub followed_until: AtomicU64,

@@ -11,8 +11,6 @@ use crate::error::SessionError;
 const BACKLOG: usize = 1024;
 /// Those among them that this process has never had, of which anyone can name as many as he likes.
 const STRANGERS: usize = BACKLOG / 2;
-/// How long a session that the host did not know counts as unknown without being asked for again. Opening one ends that at once.
-const UNKNOWN_LIFE: Duration = Duration::from_secs(1);
 /// Sessions that are remembered as unknown.
 const UNKNOWN: usize = 4096;
 
@@ -31,8 +29,8 @@ pub(crate) enum Wake {
     },
 }
 
-#[derive(Default)]
 pub(crate) struct Wakes {
+    unknown_life: Duration,
     running: HashMap<u64, watch::Receiver<WakeResult>>,
     /// How many of those are strangers.
     strangers: usize,
@@ -42,12 +40,21 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
+    pub fn new(unknown_life: Duration) -> Self {
+        Self { unknown_life, running: HashMap::new(), strangers: 0, unknown: HashMap::new(), served: HashSet::new() }
+    }
+
+    /// Wakes under way.
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
     /// The present wake of a session that is not in memory, or a new one.
     pub fn join(&mut self, id: u64, now: Instant) -> Result<Wake, SessionError> {
         if let Some(outcome) = self.running.get(&id) {
             return Ok(Wake::Running(outcome.clone()));
         }
-        if self.unknown.get(&id).is_some_and(|since| now.duration_since(*since) < UNKNOWN_LIFE) {
+        if self.unknown.get(&id).is_some_and(|since| now.duration_since(*since) < self.unknown_life) {
             return Err(SessionError::Unknown(id));
         }
         let is_stranger = !self.served.contains(&id);
@@ -68,7 +75,8 @@ impl Wakes {
             return;
         }
         if self.unknown.len() >= UNKNOWN {
-            self.unknown.retain(|_, since| now.duration_since(*since) < UNKNOWN_LIFE);
+            let life = self.unknown_life;
+            self.unknown.retain(|_, since| now.duration_since(*since) < life);
         }
         if self.unknown.len() < UNKNOWN {
             self.unknown.insert(id, now);
@@ -86,6 +94,8 @@ impl Wakes {
 mod tests {
     use super::*;
 
+    const UNKNOWN_LIFE: Duration = Duration::from_secs(1);
+
     fn start(wakes: &mut Wakes, id: u64, now: Instant) -> Result<bool, SessionError> {
         match wakes.join(id, now)? {
             Wake::Started { is_stranger, .. } => Ok(is_stranger),
@@ -95,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_unknown_session_is_not_asked_for_again_until_it_is_opened_or_time_has_passed() {
-        let (mut wakes, now) = (Wakes::default(), Instant::now());
+        let (mut wakes, now) = (Wakes::new(UNKNOWN_LIFE), Instant::now());
         for id in [1, 2] {
             start(&mut wakes, id, now).unwrap();
             wakes.finish(id, true, true, now);
@@ -108,7 +118,7 @@ mod tests {
 
     #[test]
     fn invariant_i5_made_up_sessions_leave_room_for_those_that_were_here() {
-        let (mut wakes, now) = (Wakes::default(), Instant::now());
+        let (mut wakes, now) = (Wakes::new(UNKNOWN_LIFE), Instant::now());
         wakes.opened(0);
         let started = (1..).take_while(|id| start(&mut wakes, *id, now).is_ok()).count();
         assert_eq!(started, STRANGERS);
@@ -119,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_of_unknown_sessions_is_bounded() {
-        let (mut wakes, now) = (Wakes::default(), Instant::now());
+        let (mut wakes, now) = (Wakes::new(UNKNOWN_LIFE), Instant::now());
         for id in 0..UNKNOWN as u64 + 10 {
             start(&mut wakes, id, now).unwrap();
             wakes.finish(id, true, true, now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use _engine::engine::{EngineOptions, SessionOpening};
 use _engine::error::PersistError;
-use _engine::host::Host;
+use _engine::host::{Host, Woken};
 use _engine::limits::Limits;
 use _engine::preconfirmation::PreconfirmationDomain;
 use _engine::session::SessionRules;
@@ -37,12 +37,12 @@ impl Host for Memory {
         Ok(())
     }
 
-    fn wake(&self, session_id: u64) -> Result<bool, String> {
+    fn wake(&self, session_id: u64) -> Result<Woken, String> {
         match session_id {
-            404 => Ok(false),
+            404 => Ok(Woken::Unknown),
             500 => panic!("the host has a defect"),
             // Says that it opened the session, and did not.
-            _ => Ok(true),
+            _ => Ok(Woken::Here),
         }
     }
 

@@ -10,8 +10,8 @@ import typer
 from exclave import __version__
 from exclave.cli import claim, config, demo, doctor, node, session, template
 from exclave.cli.output import fail
-from exclave.cli.rpc import RpcFailure
 from exclave.config import ConfigError
+from exclave.rpc.client import RpcFailure
 from exclave.store import StoreError
 
 app = typer.Typer(

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from exclave.cli.output import ether, moment, print_json, print_record, print_table
-from exclave.cli.rpc import DEFAULT_URL, Json, RpcClient, RpcUrl, number
+from exclave.cli.rpc import Json, RpcUrl, number
+from exclave.rpc.client import DEFAULT_URL, RpcClient
 
 app = typer.Typer(help="Look at claims on L1.", no_args_is_help=True)
 

@@ -14,7 +14,8 @@ import typer
 from eth_utils.address import to_checksum_address
 
 from exclave.cli.output import err, ether, fail, out, print_table, short
-from exclave.cli.rpc import RpcFailure, number
+from exclave.cli.rpc import number
+from exclave.rpc.client import RpcFailure
 
 if TYPE_CHECKING:
     from exclave.demo.run import Report

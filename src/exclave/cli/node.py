@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 
@@ -11,10 +12,31 @@ from exclave.config import load_config
 from exclave.logging import configure_logging
 
 
-def node(config: ConfigPath = None) -> None:
+def node(
+    config: ConfigPath = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            max=256,
+            help="Processes among which the sessions are spread. Default: node.workers of the configuration.",
+            metavar="N",
+        ),
+    ] = None,
+    worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None,
+    parent: Annotated[int, typer.Option("--parent", hidden=True)] = 0,
+) -> None:
     """Run a node: sessions, JSON-RPC, Relayer and zkCoordinator. SIGINT or SIGTERM stops it cleanly."""
     loaded = load_config(config)
-    configure_logging(loaded.logging.level, loaded.logging.format)
-    from exclave.node.node import run_node  # the engine is loaded only when it is needed
+    configure_logging(loaded.logging.level, loaded.logging.format, worker=worker)
+    count = workers or loaded.node.workers
+    if worker is None and count > 1:
+        from exclave.node.workers import run_workers
 
-    raise typer.Exit(asyncio.run(run_node(loaded)))
+        raise typer.Exit(asyncio.run(run_workers(loaded, config, count)))
+    from exclave.node.node import run_node  # the engine is loaded only when it is needed
+    from exclave.node.worker import Worker
+
+    raise typer.Exit(asyncio.run(run_node(loaded, None if worker is None else Worker(worker, parent))))

@@ -8,8 +8,9 @@ import typer
 
 from exclave.cli.config import ConfigPath
 from exclave.cli.output import ether, fail, moment, print_json, print_record, print_table, short
-from exclave.cli.rpc import DEFAULT_URL, Json, RpcClient, RpcUrl, number
+from exclave.cli.rpc import Json, RpcUrl, number
 from exclave.config import load_config
+from exclave.rpc.client import DEFAULT_URL, RpcClient
 from exclave.store import Store
 
 app = typer.Typer(help="Look at a node's sessions, and have failed claims tried again.", no_args_is_help=True)

@@ -12,8 +12,9 @@ import typer
 
 from exclave.cli.config import ConfigPath
 from exclave.cli.output import err, fail, print_json, print_record, print_table
-from exclave.cli.rpc import DEFAULT_URL, Json, RpcClient, RpcUrl, number
+from exclave.cli.rpc import Json, RpcUrl, number
 from exclave.config import Config, KeySource, load_config
+from exclave.rpc.client import DEFAULT_URL, RpcClient
 from exclave.store import Store, Template
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ from exclave.node.metrics import SESSIONS_STOPPED
 from exclave.node.sessions import LeaseHeld, SessionHost, SessionNotServed
 from exclave.protocol import address_of, keccak256, sign_digest
 from exclave.protocol.constants import PREDEPLOY
+from exclave.rpc.client import RpcClient, RpcFailure
 from exclave.store import Session, SessionStatus, Store, schema
 
 log = structlog.get_logger(__name__)
@@ -72,12 +73,13 @@ class Stopper:
     def _stop(self, session: Session) -> bool:
         session_id = session.session_id
         try:
-            if not self._host.wake(session_id):
+            place = self._host.wake(session_id)
+            if not place:
                 return False
             key = self._key(session.chain_id)
             transaction = Transaction(
                 chain_id=session.chain_id,
-                nonce=self._host.engine.transaction_count(session_id, address_of(key)),
+                nonce=self._nonce(place, session_id, address_of(key)),
                 fees=Fees(0, 0),
                 gas_limit=STOP_GAS,
                 to=PREDEPLOY,
@@ -85,8 +87,8 @@ class Stopper:
                 data=STOP_SELECTOR,
             )
             raw = transaction.with_signature(sign_digest(transaction.signing_hash(), key))
-            self._host.engine.submit(session_id, [raw])
-        except (SessionNotServed, LeaseHeld, _engine.EngineError) as error:
+            self._submit(place, session_id, raw)
+        except (SessionNotServed, LeaseHeld, _engine.EngineError, RpcFailure) as error:
             log.warning("session can't be stopped now", session=session_id, reason=str(error))
             return False
         except Exception:
@@ -101,6 +103,18 @@ class Stopper:
         else:
             log.warning("stop() failed in the session: its game gives no outcome", session=session_id)
         return ended
+
+    def _nonce(self, place: bool | str, session_id: int, account: bytes) -> int:
+        if isinstance(place, str):
+            client = RpcClient(f"{place}/session/{session_id}")
+            return int(client.call("eth_getTransactionCount", "0x" + account.hex(), "latest"), 16)
+        return self._host.engine.transaction_count(session_id, account)
+
+    def _submit(self, place: bool | str, session_id: int, raw: bytes) -> None:
+        if isinstance(place, str):
+            RpcClient(f"{place}/session/{session_id}").call("eth_sendRawTransaction", "0x" + raw.hex())
+        else:
+            self._host.engine.submit(session_id, [raw])
 
     def _key(self, chain_id: int) -> bytes:
         return keccak256(self._secret + chain_id.to_bytes(8, "big"))

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
-from exclave.cli.rpc import RpcClient, RpcFailure
 from exclave.cli.template import describe_template
 from exclave.config_reference import file_template
 from exclave.demo.chain import DemoChain, SentTransaction, sent_transaction
@@ -21,6 +20,7 @@ from exclave.demo.processes import Process, anvil, node
 from exclave.l1.client import L1Client
 from exclave.protocol import DataMode, Terms, address_bytes
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
+from exclave.rpc.client import RpcClient, RpcFailure
 from exclave.store import Store
 
 L1_CHAIN_ID = 31337

@@ -56,14 +56,23 @@ class InstanceLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _name(self) -> str:
-        path = self._directory / "node.id"
-        prefix = f"{socket.gethostname()}:"
+    def last_owner(self) -> str | None:
+        """Under which name the directory's last node on this machine held its leases; None if there was none."""
         with contextlib.suppress(FileNotFoundError):
-            name = path.read_text(encoding="ascii").strip()
-            if name.startswith(prefix):  # a directory that was copied to another machine is another owner
+            name = (self._directory / "node.id").read_text(encoding="ascii").strip()
+            if name.startswith(self._prefix()):  # a directory that was copied to another machine is another owner
                 return name
-        name = prefix + secrets.token_hex(8)
+        return None
+
+    @staticmethod
+    def _prefix() -> str:
+        return f"{socket.gethostname()}:"
+
+    def _name(self) -> str:
+        if (name := self.last_owner()) is not None:
+            return name
+        path = self._directory / "node.id"
+        name = self._prefix() + secrets.token_hex(8)
         temporary = path.with_suffix(".new")
         temporary.write_text(name, encoding="ascii")
         os.replace(temporary, path)

@@ -32,10 +32,11 @@ SESSIONS_STOPPED = Counter("exclave_sessions_stopped", "Sessions stopped after t
 
 SIGNER_BALANCE = Gauge("exclave_signer_balance_ether", "What the signer of L1 transactions has")
 
+WORKER_RESTARTS = Counter("exclave_worker_restarts", "Workers that ended and were started again")
 TASK_RESTARTS = Counter("exclave_task_restarts", "Background tasks that failed and were restarted", ["task"])
 
 
-def serve_metrics(host: str, port: int) -> Callable[[], None]:
+def serve_metrics(host: str, port: int, engine: _engine.Engine | None = None) -> Callable[[], None]:
     """Serve what is counted here and in the engine at `/metrics`; returns what stops it. Raises `OSError`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -44,6 +45,8 @@ def serve_metrics(host: str, port: int) -> Callable[[], None]:
                 self.send_error(404, "metrics are at /metrics")
                 return
             body = generate_latest() + _engine.metrics_text().encode()
+            if engine is not None:
+                body += engine.metrics_text().encode()
             self.send_response(200)
             self.send_header("Content-Type", CONTENT_TYPE_LATEST)
             self.send_header("Content-Length", str(len(body)))

@@ -1,9 +1,12 @@
 """The node: its parts, in the order in which they start and stop.
 
-Start: data directory -> store -> leases -> keys -> L1 -> engine -> tasks that keep what was taken (leases,
-transactions) -> the Relayer catches up with L1 -> JSON-RPC -> the other tasks (Relayer, coordinator). Nothing is served
-before the store agrees with L1: a session that L1 replaced or decided while the node was down must not be played on.
+Start: data directory -> store -> keys -> L1 -> engine -> leases -> the Relayer catches up with L1 -> JSON-RPC -> the
+other tasks. Nothing is served before the store agrees with L1: a session that L1 replaced or decided while the node was
+down must not be played on.
 Stop, on SIGINT or SIGTERM, also while starting: tasks, then the engine (which finishes what it accepted), then leases.
+
+Of several processes that share a database all run sessions, and the one that has the lease `node` leads: it follows L1,
+claims, settles, and answers for `/`. When it is gone another takes its place.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
+import os
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import structlog
+from sqlalchemy import Connection
 
 from exclave import __version__, _engine
 from exclave.config import Config
@@ -26,7 +30,7 @@ from exclave.coordinator.stopper import Stopper
 from exclave.l1.client import ClientSettings, L1Client
 from exclave.l1.errors import L1Error, NodeError
 from exclave.l1.fees import FeeSettings
-from exclave.l1.intents import KeyInUse
+from exclave.l1.intents import KeyInUse, KeyLeased
 from exclave.l1.signers import Signer
 from exclave.l1.transaction_manager import EthTxManager, ManagerSettings
 from exclave.node.acceptance import AcceptancePolicy
@@ -34,13 +38,18 @@ from exclave.node.balance import BalanceWatch
 from exclave.node.instance import InstanceLock
 from exclave.node.keys import load_key, make_signer
 from exclave.node.metrics import serve_metrics
+from exclave.node.placement import Placement
 from exclave.node.sessions import SessionHost
+from exclave.node.stopping import stop_signals
 from exclave.node.supervisor import FatalError, Supervisor
+from exclave.node.sync import SessionSync
 from exclave.node.templates import Workshop
+from exclave.node.worker import Worker
 from exclave.protocol import ProtocolError, address_bytes, address_of, chain_id_base
 from exclave.relayer.relayer import Relayer, RelayerSettings
 from exclave.rpc.batches import BatchMethods
 from exclave.rpc.claims import ClaimMethods
+from exclave.rpc.client import RpcClient, RpcFailure
 from exclave.rpc.errors import RpcError
 from exclave.rpc.node_info import Identity, NodeMethods
 from exclave.rpc.registry import Registry
@@ -56,53 +65,57 @@ MEMORY_INTERVAL = 5.0
 """Seconds between looks at which sessions leave memory."""
 
 NODE_RESOURCE = "node"
-"""The name of the lease whose holder may use the database."""
+"""The name of the lease whose holder follows L1 and claims."""
+
+LEAD_LOST = "another process took over this one's lead while this one was stalled: it must not sign on"
+
+JOIN_INTERVAL = 0.5
+"""Seconds between a process's attempts to take the lead, or to find who has it."""
 
 
-async def run_node(config: Config) -> int:
+async def run_node(config: Config, worker: Worker | None = None) -> int:
     """Run a node until SIGINT or SIGTERM; returns the process's exit code: 0 after a clean stop, 1 when it can't go on.
 
-    What is wrong is logged with what to do about it.
+    What is wrong is logged with what to do about it. `worker`: None when it is alone.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            # It may wait for L1 for long, and must be stoppable meanwhile.
-            starting = asyncio.create_task(stack.enter_async_context(Node(config).running()))
-            await asyncio.wait([waiting, starting], return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                log.info("stopping before the start was complete")
-                starting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await starting
-                return 0
-            failing = asyncio.create_task(starting.result().supervisor.failure())
-            await asyncio.wait([waiting, failing], return_when=asyncio.FIRST_COMPLETED)
-            failing.cancel()
-            if not stop.is_set():
-                log.error("the node stops because it can't go on", reason=str(failing.result()))
-                return 1
-            log.info("stopping")
-        return 0
-    except (FatalError, StoreError, L1Error, _engine.EngineError, OSError) as error:
-        log.error("the node can't start", reason=str(error))
-        return 1
-    finally:
-        waiting.cancel()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        log.info("stopped")
+    with stop_signals() as stop:
+        waiting = asyncio.create_task(stop.wait())
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                # It may wait for L1 for long, and must be stoppable meanwhile.
+                starting = asyncio.create_task(stack.enter_async_context(Node(config, worker).running()))
+                await asyncio.wait([waiting, starting], return_when=asyncio.FIRST_COMPLETED)
+                if not starting.done():
+                    log.info("stopping before the start was complete")
+                    starting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await starting
+                    return 0
+                failing = asyncio.create_task(starting.result().supervisor.failure())
+                await asyncio.wait([waiting, failing], return_when=asyncio.FIRST_COMPLETED)
+                failing.cancel()
+                if not stop.is_set():
+                    log.error("the node stops because it can't go on", reason=str(failing.result()))
+                    return 1
+                log.info("stopping")
+            return 0
+        except (FatalError, StoreError, L1Error, _engine.EngineError, OSError) as error:
+            log.error("the node can't start", reason=str(error))
+            return 1
+        finally:
+            waiting.cancel()
+            log.info("stopped")
 
 
 class Node:
     """A node's parts. `running()` starts and stops them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, worker: Worker | None = None) -> None:
+        """`worker`: which of the processes of `exclave node --workers` it is, None when it is alone."""
         self.config = config
+        self.worker = worker
+        self.shares = config.node.shared or worker is not None
+        """Whether other processes use the database too."""
         self.zk_relayer = address_bytes(config.l1.zk_relayer)
         self.registry = Registry("Exclave", __version__)
         self.coordinator: Coordinator | None = None
@@ -115,8 +128,12 @@ class Node:
         self.manager: EthTxManager
         self.relayer: Relayer
         self.balance: BalanceWatch
+        self.sync: SessionSync
         self.supervisor: Supervisor
-        self._node_lease: Lease
+        self.peer_url = ""
+        """Where other processes reach this one; empty if there are none."""
+        self._owner = ""
+        self._node_lease: Lease | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Node]:
@@ -125,25 +142,29 @@ class Node:
         Raises `FatalError`, `StoreError`, `L1Error`, `EngineError` or `OSError` when it can't start.
         """
         async with contextlib.AsyncExitStack() as stack:
-            owner = await self._open_data_directory(stack)
+            await self._open_data_directory(stack)
             operator_key = await load_key(self.config.operator, "operator", self.config.l1.chain_id)
             signer = await make_signer(self.config.signer, self.config.l1.chain_id)
             self.operator = address_of(operator_key)
-            await self._take_database(owner, stack)
+            stack.push_async_callback(asyncio.to_thread, self._leave)
             await self._connect_to_l1(stack)
-            await self._start_manager(signer, owner, stack)
+            self._make_manager(signer, stack)
             policy = AcceptancePolicy.of(self.config.accept, self.operator)
-            self.host = SessionHost(self.store, owner, self.config.node.lease_seconds, policy)
+            self.host = SessionHost(
+                self.store, self._owner, self.config.node.lease_seconds, policy, Placement(self._owner)
+            )
+            self.sync = SessionSync(self.store, self.host)
             self._start_engine(operator_key, stack)
             self._compose(operator_key)
             self._compose_rpc()
             self._start_metrics(stack)
             self.supervisor = Supervisor((FatalError, KeyInUse))
             stack.push_async_callback(self.supervisor.stop)
+            await asyncio.to_thread(self.sync.begin)
             self.supervisor.start("leases", self._renew_leases)
-            self.supervisor.start("transactions", self.manager.run)
-            await self._catch_up()
-            self.port = await asyncio.to_thread(self.engine.serve, self.config.node.host, self.config.node.port)
+            await self._join()
+            await asyncio.to_thread(self.sync.look)
+            await self._serve()
             self._start_tasks()
             log.info(
                 "node started",
@@ -153,40 +174,27 @@ class Node:
                 zk_relayer=self.config.l1.zk_relayer,
                 operator="0x" + self.operator.hex(),
                 signer="0x" + signer.address.hex(),
+                leads=self.leads,
             )
             yield self
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process follows L1 and claims."""
+        return self._node_lease is not None
+
     # -- start, in this order ---------------------------------------------------------------------------------------
 
-    async def _open_data_directory(self, stack: contextlib.AsyncExitStack) -> str:
-        """Lock the directory, open and migrate the store; returns the name under which leases are held."""
-        lock = InstanceLock(self.config.node.data_dir)
-        owner = lock.acquire()
+    async def _open_data_directory(self, stack: contextlib.AsyncExitStack) -> None:
+        """Lock the directory, open and migrate the store."""
+        lock = InstanceLock(self.worker.directory(self.config) if self.worker else self.config.node.data_dir)
+        self._owner = lock.acquire()
         stack.callback(lock.release)
         self.store = Store(self.config.database_url)
         stack.callback(self.store.close)
         before, after = await asyncio.to_thread(self.store.migrate)
         if before != after:
             log.info("database migrated", before=before, after=after)
-        return owner
-
-    async def _take_database(self, owner: str, stack: contextlib.AsyncExitStack) -> None:
-        """One node for a database at a time: two would follow L1 with one cursor, and signing with one operator key,
-        contradict each other.
-        """
-        try:
-            self._node_lease = await asyncio.to_thread(
-                self.store.leases.acquire, NODE_RESOURCE, owner, self.config.node.lease_seconds
-            )
-        except LeaseHeld as error:
-            raise FatalError(
-                f"another node ({error.owner}) uses {self.store.where}: stop it, or give this one a database of its "
-                f"own. If it died, its lease is over in {error.expires_in:.0f} s"
-            ) from error
-        stack.push_async_callback(asyncio.to_thread, self._release_database)
-
-    def _release_database(self) -> None:
-        self.store.leases.release([self._node_lease])
 
     async def _connect_to_l1(self, stack: contextlib.AsyncExitStack) -> None:
         """Check that L1 is the right chain and has the contract. Raises `FatalError`, `L1Error`."""
@@ -209,8 +217,7 @@ class Node:
         if found != expected:
             raise FatalError(f"the contract at {config.zk_relayer} is not a ZkRelayer of L1 chain {config.chain_id}")
 
-    async def _start_manager(self, signer: Signer, owner: str, stack: contextlib.AsyncExitStack) -> None:
-        """EthTxManager becomes the owner of the signer's nonces. Raises `KeyInUse`."""
+    def _make_manager(self, signer: Signer, stack: contextlib.AsyncExitStack) -> None:
         fees = self.config.fees
         settings = ManagerSettings(
             confirmations=max(1, self.config.l1.confirmations),
@@ -223,8 +230,7 @@ class Node:
                 max_fee_per_blob_gas=_wei(fees.max_blob_fee_gwei),
             ),
         )
-        self.manager = EthTxManager(self.l1, signer, IntentRepository(self.store), settings, owner=owner)
-        await self.manager.start()
+        self.manager = EthTxManager(self.l1, signer, IntentRepository(self.store), settings, owner=self._owner)
         stack.push_async_callback(self.manager.stop)
 
     def _start_engine(self, operator_key: bytes, stack: contextlib.AsyncExitStack) -> None:
@@ -236,7 +242,8 @@ class Node:
             l1_chain_id=self.config.l1.chain_id,
             zk_relayer=self.zk_relayer,
             rpc_threads=self.config.node.rpc_threads,
-            limits=self.config.limits.model_dump(),
+            # Sessions that other processes open: what was unknown a moment ago is asked for again.
+            limits={**self.config.limits.model_dump(), **({"unknown_ms": 0} if self.shares else {})},
         )
         self.host.attach(self.engine)
         stack.push_async_callback(asyncio.to_thread, self.host.release_all)
@@ -271,7 +278,8 @@ class Node:
                 poll_interval=l1.poll_interval,
             ),
             self.config.node.data_dir / "archive",
-            self.coordinator.notify if self.coordinator else lambda: None,
+            self._l1_changed,
+            self._fence,
         )
         low_balance = int(self.config.fees.low_balance_ether * 10**18)
         self.balance = BalanceWatch(self.l1, self.manager.address, low_balance)
@@ -312,7 +320,131 @@ class Node:
 
     def _start_metrics(self, stack: contextlib.AsyncExitStack) -> None:
         if self.config.node.metrics_port:
-            stack.callback(serve_metrics(self.config.node.metrics_host, self.config.node.metrics_port))
+            # The process that keeps the workers has the first.
+            port = self.config.node.metrics_port + (1 + self.worker.number if self.worker else 0)
+            stack.callback(serve_metrics(self.config.node.metrics_host, port, self.engine))
+
+    async def _serve(self) -> None:
+        """Answer JSON-RPC, and tell the other processes where."""
+        node = self.config.node
+        if self.shares:
+            port = await asyncio.to_thread(self.engine.serve, node.peer_host, 0, peers=True)
+            host = f"[{node.peer_host}]" if ":" in node.peer_host else node.peer_host
+            self.peer_url = f"http://{host}:{port}"
+            await asyncio.to_thread(self._announce)
+        self.port = await asyncio.to_thread(self.engine.serve, node.host, node.port, share_port=self.worker is not None)
+
+    # -- who leads --------------------------------------------------------------------------------------------------
+
+    async def _join(self) -> None:
+        """Take the lead, or find who has it. Raises `FatalError` when this node can't do either."""
+        while not await self._lead():
+            leader = await asyncio.to_thread(self._find_leader)
+            if leader is not None:
+                try:
+                    await asyncio.to_thread(self._check_deployment, leader)
+                    break
+                except RpcFailure as error:
+                    log.info("waiting for the process that leads", reason=str(error))
+            await asyncio.sleep(JOIN_INTERVAL)
+
+    async def _lead(self) -> bool:
+        """Follow L1 and claim from now on; False when another process does.
+
+        Raises `FatalError`, `KeyInUse` when that can't be, or when a task that keeps leases failed meanwhile.
+        """
+        try:
+            self._node_lease = await asyncio.to_thread(
+                self.store.leases.acquire, NODE_RESOURCE, self._owner, self.config.node.lease_seconds
+            )
+        except LeaseHeld as error:
+            if self.shares:
+                return False
+            raise FatalError(
+                f"another node ({error.owner}) uses {self.store.where}: stop it, give this one a database of its own, "
+                "or set node.shared = true on both. "
+                f"If it died, its lease is over in {error.expires_in:.0f} s"
+            ) from error
+        try:
+            await self.manager.start()
+        except KeyLeased:
+            if not self.shares:
+                raise
+            # Whoever led until now hasn't noticed yet that it doesn't any more.
+            await asyncio.to_thread(self._resign)
+            return False
+        self.supervisor.start("transactions", self.manager.run)
+        await self._catch_up()
+        self.engine.set_leader(None)
+        self.supervisor.start("balance", self.balance.run)
+        self.supervisor.start("relayer", self.relayer.run)
+        if self.coordinator is not None:
+            self.supervisor.start("coordinator", self.coordinator.run)
+        return True
+
+    async def _stand_by(self) -> None:
+        """Pass requests to `/` on to the process that leads, and take its place when it is gone."""
+        while not self.leads:
+            self.engine.set_leader(await asyncio.to_thread(self._find_leader))
+            try:
+                led = await self._lead()
+            except (FatalError, KeyInUse):
+                raise
+            except Exception as error:
+                if not self.leads:
+                    raise
+                raise FatalError(f"this process can't take the lead: {error}") from error
+            if led:
+                log.info("this process leads now")
+            await asyncio.sleep(JOIN_INTERVAL)
+
+    def _find_leader(self) -> str | None:
+        """Where the process that leads is reached; None while it isn't, or when there is none."""
+        lease = self.store.leases.holder(NODE_RESOURCE)
+        if lease is None or lease.owner == self._owner:
+            return None
+        found = [process for process in self.store.processes.all() if process.owner == lease.owner]
+        return found[0].url if found else None
+
+    def _check_deployment(self, leader: str) -> None:
+        """Processes that share a database must be of one mind. Raises `FatalError`, and `RpcFailure`."""
+        theirs = RpcClient(leader).call("zkcop_nodeInfo")
+        ours = json.loads(self.registry.dispatch("zkcop_nodeInfo", "[]"))
+        for key in ("version", "l1ChainId", "zkRelayer", "operator", "signer"):
+            if theirs.get(key) != ours[key]:
+                raise FatalError(
+                    f"the node at {leader} uses {self.store.where} with {key} {theirs.get(key)}, this one has "
+                    f"{ours[key]}: nodes that share a database need the same"
+                )
+
+    def _fence(self, tx: Connection) -> None:
+        """Nobody else follows L1 until the transaction is over. Raises `FatalError` when somebody does by now."""
+        if self._node_lease is None:
+            raise FatalError("this process doesn't lead: it must not follow L1")
+        try:
+            self.store.leases.check(self._node_lease, connection=tx)
+        except LeaseLost as error:
+            raise FatalError(LEAD_LOST) from error
+
+    def _announce(self) -> None:
+        self.store.processes.announce(self._owner, self.peer_url, self.config.node.lease_seconds)
+
+    def _resign(self) -> None:
+        lease, self._node_lease = self._node_lease, None
+        if lease is not None:
+            self.store.leases.release([lease])
+
+    def _leave(self) -> None:
+        self._resign()
+        if self.peer_url:
+            self.store.processes.withdraw(self._owner)
+
+    # -- tasks ------------------------------------------------------------------------------------------------------
+
+    def _l1_changed(self) -> None:
+        self.sync.notify()
+        if self.coordinator is not None:
+            self.coordinator.notify()
 
     async def _catch_up(self) -> None:
         """L1 is the truth: what it did while the node was down is known before anything is served.
@@ -333,26 +465,34 @@ class Node:
                 await catching_up
 
     def _start_tasks(self) -> None:
-        self.supervisor.start("balance", self.balance.run)
-        self.supervisor.start("relayer", self.relayer.run)
+        self.supervisor.start("sessions", self.sync.run)
         self.supervisor.start("idle sessions", self._drop_idle)
-        if self.coordinator is not None:
-            self.supervisor.start("coordinator", self.coordinator.run)
+        if self.shares:
+            self.supervisor.start("standby", self._stand_by)
+        if self.worker is not None:
+            self.supervisor.start("parent", self._watch_parent)
 
     async def _renew_leases(self) -> None:
         """Raises `FatalError` when another node took this one's place (after a stall longer than the lease)."""
+        seconds = self.config.node.lease_seconds
         while True:
-            await asyncio.sleep(self.config.node.lease_seconds / 3)
-            try:
-                renewed = await asyncio.to_thread(
-                    self.store.leases.renew, [self._node_lease], self.config.node.lease_seconds
-                )
-            except LeaseLost as error:
-                raise FatalError(
-                    "another node took over this one's database while this one was stalled: it must not sign on"
-                ) from error
-            self._node_lease = renewed[0]
+            await asyncio.sleep(seconds / 3)
+            if (lease := self._node_lease) is not None:
+                try:
+                    await asyncio.to_thread(self.store.leases.renew, [lease], seconds)
+                except LeaseLost as error:
+                    raise FatalError(LEAD_LOST) from error
             await asyncio.to_thread(self.host.renew)
+            if self.peer_url:
+                await asyncio.to_thread(self._announce)
+
+    async def _watch_parent(self) -> None:
+        """A worker doesn't outlive the process that would start it again. Raises `FatalError`."""
+        assert self.worker is not None
+        while True:
+            if os.getppid() != self.worker.parent:
+                raise FatalError("the process that started this worker is gone")
+            await asyncio.sleep(1.0)
 
     async def _drop_idle(self) -> None:
         config = self.config.node

@@ -1,7 +1,7 @@
 """The sessions of this process: who may write them (leases), and how they come into the engine and leave it.
 
-The engine calls `persist` and `wake` from threads of its own; the relayer, the coordinator and the RPC methods call the
-rest.
+The engine calls `persist` and `wake` from threads of its own; `exclave.node.sync`, the coordinator and the RPC methods
+call the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from exclave import _engine
 from exclave.coordinator.ranges import block_bytes
 from exclave.node.acceptance import AcceptancePolicy
 from exclave.node.metrics import ACKNOWLEDGED_BLOCKS, SESSIONS_IN_MEMORY, SESSIONS_LOST
+from exclave.node.placement import Placement
 from exclave.protocol import Terms, init_message
 from exclave.store import Lease, LeaseHeld, LeaseLost, Refusal, Session, SessionStatus, Store, StoredBlock
 from exclave.store import SessionsRefused as StoreRefused
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = structlog.get_logger(__name__)
+
+
+WOKEN_AT_ONCE = 100
+"""Sessions whose leases are taken in one transaction."""
 
 
 class SessionNotServed(Exception):
@@ -46,9 +51,19 @@ class _Turn:
 class SessionHost:
     """Owns the leases of the sessions in memory, and rebuilds sessions from the store."""
 
-    def __init__(self, store: Store, owner: str, lease_seconds: float, policy: AcceptancePolicy) -> None:
-        """`owner` is of this process only; `policy` says which sessions are served."""
+    def __init__(
+        self,
+        store: Store,
+        owner: str,
+        lease_seconds: float,
+        policy: AcceptancePolicy,
+        placement: Placement | None = None,
+    ) -> None:
+        """`owner` is of this process only; `policy` says which sessions are served; `placement`, which other processes
+        there are.
+        """
         self.policy = policy
+        self.placement = placement or Placement(owner)
         self._store = store
         self._owner = owner
         self._lease_seconds = lease_seconds
@@ -102,13 +117,15 @@ class SessionHost:
             self._used.update((session_id, now) for session_id in tokens if session_id in self._leases)
         ACKNOWLEDGED_BLOCKS.inc(len(blocks))
 
-    def wake(self, session_id: int) -> bool:
-        """Bring a session into the engine from the store. False when it doesn't exist (or L1 dropped it).
+    def wake(self, session_id: int, *, here: bool = False) -> bool | str:
+        """Bring a session into the engine from the store. False when it doesn't exist (or L1 dropped it), the URL of
+        another process that has it or, unless `here`, that is to have it.
 
-        Raises `SessionNotServed` when it exists and can't be served here, `LeaseHeld` when another process has it.
+        Raises `SessionNotServed` when it exists and can't be served here, `LeaseHeld` when another process has it of
+        which no URL is known.
         """
         with self._alone(session_id):
-            return self._wake(session_id)
+            return self._wake(session_id, here)
 
     def wake_all(self, session_ids: Sequence[int]) -> dict[int, Exception]:
         """As `wake` for each, with one transaction for all leases; returns why some are not in memory."""
@@ -143,17 +160,11 @@ class SessionHost:
             )
         return None
 
-    def retire(self, session_id: int) -> None:
-        """Take a session out of memory, and give its lease back. Its blocks stay in the store.
+    def drop_idle(self, seconds: float, most: int) -> int:
+        """Take sessions out of memory: those that made no block for so long, and when there are more than `most` those
+        that made none for the longest; returns how many. The next touch brings them back.
 
         The block that is being built is finished and kept; what waits is refused.
-        """
-        with self._alone(session_id):
-            self._take_out(session_id)
-
-    def drop_idle(self, seconds: float, most: int) -> int:
-        """Retire the sessions that made no block for so long, and when there are more than `most` those that made none
-        for the longest; returns how many. The next touch brings them back.
         """
         since = time.monotonic() - seconds if seconds else -1.0
         with self._guard:
@@ -173,15 +184,41 @@ class SessionHost:
             log.info("idle sessions left memory", sessions=dropped)
         return dropped
 
-    def enqueue(self, session_id: int, transactions: Sequence[bytes]) -> None:
-        """Give forced messages to a session that is in memory; another one reads them from the store when it wakes."""
-        with self._guard:
-            here = session_id in self._leases
-        if here:
-            self.engine.enqueue_messages(session_id, list(transactions))
+    def touch(self, session_ids: Sequence[int]) -> None:
+        """These sessions have news in the store: messages for those in memory, reasons to be in memory for those that
+        are to be here.
+        """
+        for session_id in session_ids:
+            with self._alone(session_id):
+                info = self.engine.session_info(session_id)
+                if info is not None:
+                    self._enqueue(info)
+        self.bring_in([session_id for session_id in session_ids if self.placement.home(session_id) is None])
+
+    def bring_in(self, session_ids: Sequence[int]) -> None:
+        """Bring sessions into memory; those that can't be are left to their next touch."""
+        for start in range(0, len(session_ids), WOKEN_AT_ONCE):
+            failures = self.wake_all(session_ids[start : start + WOKEN_AT_ONCE])
+            # INVARIANT I5: one session that can't be rebuilt doesn't keep anybody from the others.
+            for session_id, error in failures.items():
+                if isinstance(error, LeaseHeld) and self.placement.url_of(error.owner) is not None:
+                    continue  # that process hears of it too
+                if isinstance(error, SessionNotServed | LeaseHeld):
+                    log.warning("session not loaded", session=session_id, reason=str(error))
+                else:
+                    log.error("session can't be loaded", session=session_id, exc_info=error)
+
+    def revoked(self, session_id: int, token: int) -> None:
+        """Leases of the session with an older token than this were taken away: what is in memory isn't what is in the
+        store.
+        """
+        if self._lose(session_id, token):
+            log.info("session left memory: L1 changed it", session=session_id)
 
     def followed_until(self, l1_timestamp: int) -> None:
-        """All messages that L1 enqueued up to this time are in the store and in the sessions that are in memory."""
+        """All messages that L1 enqueued up to this time are in the store and in the sessions that are in memory
+        (INVARIANT I4).
+        """
         self.engine.followed_until(l1_timestamp)
 
     def renew(self) -> None:
@@ -196,8 +233,9 @@ class SessionHost:
             renewed = [lease for lease in held if lease.resource not in lost.resources]
             stale = {(lease.resource, lease.token) for lease in held if lease.resource in lost.resources}
             for session_id, shown in self._held():
-                if (shown.resource, shown.token) in stale:
-                    self._lost(session_id, shown)
+                if (shown.resource, shown.token) in stale and self._lose(session_id, shown.token + 1):
+                    log.error("lease of a session lost: another process took it over", session=session_id)
+                    SESSIONS_LOST.labels(reason="lease_lost").inc()
         with self._guard:
             for lease in renewed:
                 session_id = int(lease.resource.partition(":")[2])
@@ -215,14 +253,33 @@ class SessionHost:
 
     # -- internals --------------------------------------------------------------------------------------------------
 
-    def _wake(self, session_id: int) -> bool:
+    def _wake(self, session_id: int, here: bool) -> bool | str:
         if self.engine.session_info(session_id) is not None:
             return True
         if self._store.read(lambda tx: self._servable(session_id, tx)) is None:
             return False
-        lease = self._store.leases.acquire(session_resource(session_id), self._owner, self._lease_seconds)
+        resource = session_resource(session_id)
+        if not here and (home := self.placement.home(session_id)) and self._store.leases.holder(resource) is None:
+            return home
+        try:
+            lease = self._store.leases.acquire(resource, self._owner, self._lease_seconds)
+        except LeaseHeld as held:
+            if url := self.placement.url_of(held.owner):
+                return url
+            raise
         self._keep({session_id: lease})
         return self._bring_in(session_id)
+
+    def _enqueue(self, info: _engine.SessionInfo) -> None:
+        """Give a session in memory the messages that the store has for it."""
+        session_id = info.session_id
+        messages = self._store.inbox.load(session_id, info.inbox_count)
+        try:
+            self.engine.enqueue_messages(session_id, [message.transaction for message in messages])
+        except _engine.EngineError as error:
+            # INVARIANT I4: it must not go on without them. The next touch reads it anew.
+            log.error("session left memory: it doesn't take its messages", session=session_id, reason=str(error))
+            self._take_out(session_id)
 
     def _bring_in(self, session_id: int) -> bool:
         """Restore a session whose lease was just taken; gives the lease back when that can't be."""
@@ -352,16 +409,16 @@ class SessionHost:
         if lease is not None and release:
             self._store.leases.release([lease])
 
-    def _lost(self, session_id: int, lease: Lease) -> None:
+    def _lose(self, session_id: int, token: int) -> bool:
+        """Out of memory, if its lease is older than `token`; otherwise it was given back, or taken anew meanwhile."""
         with self._alone(session_id):
             with self._guard:
                 current = self._leases.get(session_id)
-            if current is None or current.token != lease.token:
-                return  # given back, or taken anew meanwhile
-            log.error("lease of a session lost: another process took it over", session=session_id)
-            SESSIONS_LOST.labels(reason="lease_lost").inc()
+            if current is None or current.token >= token:
+                return False
             self._forget(session_id, release=False)
             self.engine.drop_session(session_id)
+            return True
 
     @contextlib.contextmanager
     def _alone(self, session_id: int) -> Iterator[None]:

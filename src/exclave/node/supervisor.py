@@ -40,7 +40,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel all tasks and wait for them, the last started first."""
-        for name, task in reversed(self._tasks.items()):
+        while self._tasks:  # a task may start others until it is cancelled itself
+            name, task = self._tasks.popitem()
             task.cancel()
             # Code that loses a cancellation, as asyncio.wait_for of Python 3.11 does, must not keep the node from
             # stopping.
@@ -52,7 +53,6 @@ class Supervisor:
                 pass
             except Exception:
                 log.exception("task failed while it was stopped", task=name)
-        self._tasks.clear()
 
     async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE

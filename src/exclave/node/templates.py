@@ -84,12 +84,13 @@ class Workshop:
             return session
 
         session = self._store.run(work)
-        self._host.wake(session.session_id)
+        self._host.wake(session.session_id, here=True)
         return session
 
     def export(self, session_id: int) -> Template:
         """A template of a local session's state, kept in the store. Raises `InvalidParams` if it can't be one."""
-        self._host.wake(session_id)
+        if isinstance(place := self._host.wake(session_id, here=True), str):
+            raise InvalidParams(f"session {session_id} runs in another process: ask that one, at {place}")
         try:
             data = self._host.engine.export_template(session_id)
         except _engine.EngineError as error:

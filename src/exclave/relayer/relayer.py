@@ -1,8 +1,8 @@
 """Follows ZkRelayer on L1 and makes the node's sessions agree with it.
 
 One step reads a bounded range of confirmed L1 blocks and writes what their events cause together with the cursor in one
-transaction of the store; the engine is told afterwards. What a crash in between leaves undone follows from the store at
-the next start, so each step may be repeated from any point.
+transaction of the store, so each step may be repeated from any point. Processes that have sessions in memory learn from
+the store what changed (`exclave.node.sync`).
 
 L1 is the truth: before each step the newest remembered block is compared with L1's, and after a reorg everything that
 vanished blocks caused is undone first.
@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, delete, func, select
@@ -29,7 +30,7 @@ from exclave.node.metrics import (
     RELAYER_ROLLBACKS,
     SESSIONS_OPENED,
 )
-from exclave.node.sessions import LeaseHeld, SessionHost, SessionNotServed
+from exclave.node.sessions import SessionHost
 from exclave.node.supervisor import FatalError
 from exclave.protocol import genesis_header, init_message, session_seed
 from exclave.relayer import effects
@@ -48,6 +49,8 @@ from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, sche
 log = structlog.get_logger(__name__)
 
 FOLLOWER = "relayer"
+
+T = TypeVar("T")
 
 STARTED_AT_ONCE = 100
 """Sessions whose block 0 is recorded in one transaction."""
@@ -78,6 +81,7 @@ class Relayer:
     """The follower.
 
     `archive` is where the chains of replaced sessions go; `changed` is called after each step that wrote something.
+    `fence` is called in each transaction first, and raises when another process follows L1 by now.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Relayer:
         settings: RelayerSettings,
         archive: Path,
         changed: Callable[[], None] = lambda: None,
+        fence: Callable[[Connection], None] = lambda tx: None,
     ) -> None:
         self._l1 = l1
         self._store = store
@@ -95,13 +100,13 @@ class Relayer:
         self._settings = settings
         self._archive = archive
         self._changed = changed
+        self._fence = fence
         self._reader = EventReader(settings.zk_relayer, settings.l1_chain_id)
         self.head: L1Header | None = None
         """The newest L1 block seen; None while L1 hasn't answered yet."""
 
     async def run(self) -> None:
         """Follow L1 until cancelled. L1's outages are waited out; sessions go on meanwhile."""
-        await asyncio.to_thread(self._wake_with_unconsumed_messages)
         while True:
             await self._follow("L1 can't be followed now, sessions go on")
             await asyncio.sleep(self._settings.poll_interval)
@@ -128,9 +133,16 @@ class Relayer:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.longest_pause)
 
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        def fenced(tx: Connection) -> T:
+            self._fence(tx)
+            return work(tx)
+
+        return self._store.run(fenced)
+
     def _reassess(self) -> None:
         """The configuration may have changed since the last run, and with it which sessions are served."""
-        if changed := self._store.sessions.reassess(self._host.policy.refusal):
+        if changed := self._write(lambda tx: self._store.sessions.reassess(self._host.policy.refusal, connection=tx)):
             log.info("the node serves other sessions than before", changed=changed)
 
     async def step(self) -> bool:
@@ -161,10 +173,8 @@ class Relayer:
         header = await self._l1.get_block(max(0, self._settings.start_block - 1))
         if header is None:
             return None
-        block = L1Block(header.number, header.hash)
-        await asyncio.to_thread(
-            self._store.run, lambda tx: self._store.following.advance(FOLLOWER, block, connection=tx)
-        )
+        block = L1Block(header.number, header.hash, header.timestamp)
+        await asyncio.to_thread(self._write, lambda tx: self._store.following.advance(FOLLOWER, block, connection=tx))
         return block
 
     async def _advance(self, cursor: L1Block, last: int, target: int) -> None:
@@ -183,21 +193,20 @@ class Relayer:
             headers[number] = header
         read = [self._reader.read(entry, headers[entry.block_number]) for entry in answer.logs]
         events = [event for event in read if event is not None]
-        passed = [L1Block(last, answer.last.hash)]
+        passed = [L1Block(last, answer.last.hash, answer.last.timestamp)]
         if last == target:
             # Where a reorg can reach, remember every block, so that not more is undone than must be.
             parent = answer.last.parent_hash
             for number in range(last - 1, max(done, last - REMEMBERED_AT_THE_TIP), -1):
-                passed.append(L1Block(number, parent))
                 header = await self._l1.get_block(parent)
                 if header is None:
                     raise L1Changed(f"L1 reorganised while its blocks {first} to {last} were read")
+                passed.append(L1Block(number, parent, header.timestamp))
                 parent = header.parent_hash
         await self._check_ancestry(cursor, passed, answer)
         news = await asyncio.to_thread(self._apply, events, passed[::-1], done)
-        await asyncio.to_thread(self._tell_engine, events, news)
-        if events:
-            self._changed()
+        self._changed()
+        await asyncio.to_thread(self._report, news)
 
     async def _check_ancestry(self, cursor: L1Block, passed: list[L1Block], answer: L1Logs) -> None:
         """The blocks that were read (`passed`, the newest first) must come after the cursor's on one chain. Between
@@ -242,33 +251,23 @@ class Relayer:
                 if new and event.origin.block_number <= done:
                     log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
             effects.mark_settled_claims(self._store, tx)
+            # A decided session takes no more transactions. Who still reads it brings it back for a while.
+            decided = {event.session_id for event in news if isinstance(event, SessionSettled | SessionAborted)}
+            self._store.changes.revoke(decided, connection=tx)
+            with_messages = {event.session_id for event in news if isinstance(event, MessageEnqueued)}
+            self._store.changes.touch(sorted(with_messages), connection=tx)
             for block in passed:
                 self._store.following.advance(FOLLOWER, block, connection=tx)
             return news
 
-        return self._store.run(work)
+        return self._write(work)
 
-    def _tell_engine(self, events: list[Event], news: list[Event]) -> None:
+    def _report(self, news: list[Event]) -> None:
         for event in news:
-            match event:
-                case CallbackFailed():
-                    log.warning("the game contract refused an outcome", session=event.session_id)
-                case SessionSettled() | SessionAborted():
-                    # It takes no more transactions. Who still reads it brings it back for a while.
-                    self._host.retire(event.session_id)
-        self._report_unsupported([event.config.session_id for event in news if isinstance(event, SessionOpened)])
-        with_messages = sorted({event.session_id for event in events if isinstance(event, MessageEnqueued)})
-        self._wake(with_messages)
-        for session_id in with_messages:
-            messages = [
-                event.message.encode_transaction()
-                for event in events
-                if isinstance(event, MessageEnqueued) and event.session_id == session_id
-            ]
-            self._host.enqueue(session_id, messages)
-
-    def _report_unsupported(self, session_ids: Sequence[int]) -> None:
-        found = self._store.read(lambda tx: [self._store.sessions.get(i, connection=tx) for i in session_ids])
+            if isinstance(event, CallbackFailed):
+                log.warning("the game contract refused an outcome", session=event.session_id)
+        opened = [event.config.session_id for event in news if isinstance(event, SessionOpened)]
+        found = self._store.read(lambda tx: [self._store.sessions.get(i, connection=tx) for i in opened])
         for session in found:
             if session is not None and (reason := self._host.unsupported_reason(session)):
                 log.warning("session isn't served", session=session.session_id, reason=reason)
@@ -279,7 +278,7 @@ class Relayer:
             self._replace(known, "L1 opened another session under its id")
 
     def _replace(self, session: Session, reason: str) -> None:
-        self._host.retire(session.session_id)
+        # Nobody writes to it any more: its lease was taken away when the reorg was undone.
         path = archive_chain(self._store, session, self._archive)
         if path is not None:
             RELAYER_REPLACED_SESSIONS.inc()
@@ -307,6 +306,7 @@ class Relayer:
                     continue  # L1 reorganised; the next step sees it
                 seeded.append((session, session_seed(header.prev_randao, session.session_id)))
             await asyncio.to_thread(self._start, seeded)
+            self._changed()
 
     def _sessions(self, session_ids: Sequence[int]) -> list[Session]:
         """Those that this node serves."""
@@ -342,46 +342,18 @@ class Relayer:
         def work(tx: Connection) -> None:
             for session, seed, genesis in chains:
                 self._begin_chain(session.session_id, seed, genesis, tx)
+            self._store.changes.touch([session.session_id for session, _, _ in chains], connection=tx)
 
-        self._store.run(work)
+        self._write(work)
         SESSIONS_OPENED.inc(len(chains))
         for session, _, genesis in chains:
             block_0 = "0x" + genesis.hex()
             log.info("session opened", session=session.session_id, chain_id=session.chain_id, block_0=block_0)
-        self._wake([session.session_id for session, _, _ in chains])
 
     def _begin_chain(self, session_id: int, seed: bytes, genesis: bytes, tx: Connection) -> None:
         """Record block 0. What was to be claimed of a chain that stems from another block 0 isn't any more."""
         if self._store.sessions.set_genesis(session_id, seed, genesis, connection=tx):
             tx.execute(delete(schema.jobs).where(schema.jobs.c.session_id == session_id))
-
-    def _wake(self, session_ids: Sequence[int]) -> None:
-        """Bring sessions into memory; those that can't be are left to their next touch."""
-        for start in range(0, len(session_ids), STARTED_AT_ONCE):
-            failures = self._host.wake_all(session_ids[start : start + STARTED_AT_ONCE])
-            # INVARIANT I5: one session that can't be rebuilt doesn't keep the relayer from the others.
-            for session_id, error in failures.items():
-                if isinstance(error, SessionNotServed | LeaseHeld):
-                    log.warning("session not loaded", session=session_id, reason=str(error))
-                else:
-                    log.error("session can't be loaded", session=session_id, exc_info=error)
-
-    def _wake_with_unconsumed_messages(self) -> None:
-        """Messages must be in their sessions in time (INVARIANT I4), whether a player comes or not."""
-        sessions, heads, inbox = schema.sessions, schema.heads, schema.inbox
-        query = (
-            select(sessions.c.session_id)
-            .select_from(sessions.join(inbox).outerjoin(heads, heads.c.session_id == sessions.c.session_id))
-            .where(
-                sessions.c.status == SessionStatus.OPEN,
-                sessions.c.genesis_hash.is_not(None),
-                sessions.c.refusal.is_(None),
-                heads.c.result.is_(None),
-            )
-            .group_by(sessions.c.session_id, heads.c.inbox_count)
-            .having(func.count() > func.coalesce(heads.c.inbox_count, 0))
-        )
-        self._wake(self._store.read(lambda tx: list(tx.scalars(query))))
 
     # -- backwards --------------------------------------------------------------------------------------------------
 
@@ -401,8 +373,8 @@ class Relayer:
             if header.hash == block.hash:
                 if position:
                     await self._roll_back(block, history[0])
-                # INVARIANT I4: what isn't known was enqueued after the last block that was read.
-                self._host.followed_until(header.timestamp)
+                if block.timestamp is None:
+                    await asyncio.to_thread(self._complete, L1Block(block.number, block.hash, header.timestamp))
                 return
         if comparable:
             raise FatalError(
@@ -411,8 +383,11 @@ class Relayer:
                 "database"
             )
 
+    def _complete(self, block: L1Block) -> None:
+        self._write(lambda tx: self._store.following.complete(FOLLOWER, block, connection=tx))
+
     async def _roll_back(self, ancestor: L1Block, newest: L1Block) -> None:
-        rollback = await asyncio.to_thread(self._store.run, lambda tx: self._undo(ancestor, tx))
+        rollback = await asyncio.to_thread(self._write, lambda tx: self._undo(ancestor, tx))
         RELAYER_ROLLBACKS.inc()
         log.warning(
             "L1 reorganised",
@@ -424,19 +399,15 @@ class Relayer:
             inboxes_shortened=sorted(rollback.shortened_inboxes),
             claims_removed=rollback.removed_claims,
         )
-        await asyncio.to_thread(self._retire, rollback)
         self._changed()
 
     def _undo(self, ancestor: L1Block, tx: Connection) -> Rollback:
         rollback = self._store.following.rollback(FOLLOWER, ancestor.number, connection=tx)
         effects.reopen_claims(self._store, rollback, tx)
-        return rollback
-
-    def _retire(self, rollback: Rollback) -> None:
         # What is in memory was built on events that are gone. The sessions wake again from what the store then says.
         changed = {*rollback.reorged_sessions, *rollback.unseeded_sessions, *rollback.shortened_inboxes}
-        for session_id in sorted(changed):
-            self._host.retire(session_id)
+        self._store.changes.revoke(changed, connection=tx)
+        return rollback
 
 
 def _genesis(session: Session, seed: bytes, state_root: bytes | None) -> bytes:

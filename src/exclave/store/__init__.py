@@ -1,6 +1,7 @@
 """The durable store: everything that must survive a crash (SQLite by default, PostgreSQL by URL)."""
 
 from exclave.store.blocks import Head, SealedBlock, StoredBlock
+from exclave.store.changes import SessionChange
 from exclave.store.claims import Batch, Claim, ClaimStatus, Leaf, NewBatch
 from exclave.store.errors import (
     DatabaseCorrupt,
@@ -21,6 +22,7 @@ from exclave.store.following import L1Block, Rollback
 from exclave.store.inbox import InboxMessage
 from exclave.store.jobs import Job, JobState
 from exclave.store.leases import Lease, session_resource
+from exclave.store.processes import Process
 from exclave.store.sessions import FIRST_LOCAL_SESSION, Session, SessionStatus, Template
 from exclave.store.store import Store
 
@@ -42,12 +44,14 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "NewBatch",
+    "Process",
     "RecordConflict",
     "RecordNotFound",
     "Refusal",
     "Rollback",
     "SealedBlock",
     "Session",
+    "SessionChange",
     "SessionStatus",
     "SessionsRefused",
     "StateConflict",

@@ -19,8 +19,11 @@ from exclave.store.sessions import SessionStatus
 
 @dataclass(frozen=True, slots=True)
 class L1Block:
+    """A block of L1; `timestamp` in seconds since 1970, None where an older version recorded it."""
+
     number: int
     hash: bytes
+    timestamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,12 @@ class Following(Repository):
 
         def work(tx: Connection) -> list[L1Block]:
             query = (
-                select(followed_blocks.c.number, followed_blocks.c.hash)
+                select(followed_blocks.c.number, followed_blocks.c.hash, followed_blocks.c.timestamp)
                 .where(followed_blocks.c.follower == follower)
                 .order_by(followed_blocks.c.number.desc())
                 .limit(limit)
             )
-            return [L1Block(number, block_hash) for number, block_hash in tx.execute(query)]
+            return [L1Block(*row) for row in tx.execute(query)]
 
         return self._read(work, connection)
 
@@ -65,7 +68,11 @@ class Following(Repository):
             raise StateConflict(
                 f"{follower} is at L1 block {current.number} already, it can't advance to {block.number}"
             )
-        connection.execute(insert(followed_blocks).values(follower=follower, number=block.number, hash=block.hash))
+        connection.execute(
+            insert(followed_blocks).values(
+                follower=follower, number=block.number, hash=block.hash, timestamp=block.timestamp
+            )
+        )
         oldest = (
             select(followed_blocks.c.number)
             .where(followed_blocks.c.follower == follower)
@@ -76,6 +83,14 @@ class Following(Repository):
         )
         connection.execute(
             delete(followed_blocks).where(followed_blocks.c.follower == follower, followed_blocks.c.number <= oldest)
+        )
+
+    def complete(self, follower: str, block: L1Block, *, connection: Connection) -> None:
+        """Add the time of a block that an older version recorded."""
+        connection.execute(
+            update(followed_blocks)
+            .where(followed_blocks.c.follower == follower, followed_blocks.c.hash == block.hash)
+            .values(timestamp=block.timestamp)
         )
 
     def rollback(self, follower: str, number: int, *, connection: Connection | None = None) -> Rollback:

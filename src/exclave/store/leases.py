@@ -133,6 +133,30 @@ class Leases(Repository):
 
         self._write(work, connection)
 
+    def release_owner(self, owner: str, *, connection: Connection | None = None) -> None:
+        """Give back all that a process had, which is known to be dead."""
+        self._write(lambda tx: tx.execute(update(leases).where(leases.c.owner == owner).values(owner=None)), connection)
+
+    def revoke(self, resources: Iterable[str], *, connection: Connection) -> dict[str, int]:
+        """Take leases away from whoever has them: nothing is written under them any more once the given transaction is
+        over. Returns the tokens of those that somebody had; older ones are worth nothing.
+        """
+        wanted = sorted(resources)
+        revoked: dict[str, int] = {}
+        for start in range(0, len(wanted), _CHUNK):
+            query = (
+                select(leases.c.resource, leases.c.token)
+                .where(leases.c.resource.in_(wanted[start : start + _CHUNK]), leases.c.owner.is_not(None))
+                .order_by(leases.c.resource)
+                .with_for_update()
+            )
+            found = {resource: token + 1 for resource, token in connection.execute(query)}
+            connection.execute(
+                update(leases).where(leases.c.resource.in_(found)).values(owner=None, token=leases.c.token + 1)
+            )
+            revoked |= found
+        return revoked
+
     def check(self, lease: Lease, *, connection: Connection) -> None:
         """Fence a write: nobody can take the lease over before the given transaction ends.
 

@@ -16,8 +16,22 @@ from exclave.store.schema import metadata, schema_version
 
 Upgrade = Callable[[Connection], None]
 
+
+def _share_sessions(connection: Connection) -> None:
+    """Several processes on one database: where they are, and what the Relayer tells them."""
+    row_id = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER NOT NULL"
+    for statement in (
+        "CREATE TABLE processes (owner VARCHAR(200) NOT NULL, url VARCHAR(500) NOT NULL, "
+        "expires_at_ms BIGINT NOT NULL, CONSTRAINT pk_processes PRIMARY KEY (owner))",
+        "ALTER TABLE followed_blocks ADD COLUMN timestamp BIGINT",
+        f"CREATE TABLE session_changes (sequence {row_id}, session_id BIGINT NOT NULL, token BIGINT, "
+        "CONSTRAINT pk_session_changes PRIMARY KEY (sequence))",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # UPGRADES[0] brings version 1 to version 2, and so on.
-UPGRADES: tuple[Upgrade, ...] = ()
+UPGRADES: tuple[Upgrade, ...] = (_share_sessions,)
 
 
 def newest(upgrades: Sequence[Upgrade]) -> int:

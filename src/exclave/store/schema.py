@@ -85,8 +85,8 @@ schema_version = Table(
 )
 
 # Who may do a thing that only one process may do: write a session's blocks ("session:12"), use a signer's nonces
-# ("signer:0x..."). INVARIANT I6, I7: the token grows with every change of hands, and whoever writes shows it in the
-# same transaction.
+# ("signer:0x..."), follow L1 and claim ("node"). INVARIANT I6, I7: the token grows with every change of hands, and
+# whoever writes shows it in the same transaction.
 leases = Table(
     "leases",
     metadata,
@@ -94,6 +94,15 @@ leases = Table(
     Column("owner", String(200)),  # null: released
     Column("token", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
+)
+
+# The processes that share the database, and where they reach each other.
+processes = Table(
+    "processes",
+    metadata,
+    Column("owner", String(200), primary_key=True),  # of leases
+    Column("url", String(500), nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),  # prolonged while it lives
 )
 
 templates = Table(
@@ -201,6 +210,16 @@ followed_blocks = Table(
     Column("follower", String(100), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("timestamp", BigInteger),  # null: recorded by an older version
+)
+
+# What the Relayer did to sessions, for the processes that have them in memory.
+session_changes = Table(
+    "session_changes",
+    metadata,
+    Column("sequence", RowId, primary_key=True, autoincrement=True),
+    Column("session_id", BigInteger, nullable=False),
+    Column("token", BigInteger),  # whoever has the session with an older token has lost it; null: it has news
 )
 
 # What the coordinator puts into one L1 transaction.

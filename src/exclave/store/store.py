@@ -28,6 +28,7 @@ from sqlalchemy.pool import QueuePool
 
 from exclave.store import migrations
 from exclave.store.blocks import Blocks
+from exclave.store.changes import SessionChanges
 from exclave.store.claims import Batches, Claims
 from exclave.store.errors import DatabaseTooOld, StoreError, StoreTransientError, StoreUnavailable, translate
 from exclave.store.following import Following
@@ -35,6 +36,7 @@ from exclave.store.inbox import Inbox
 from exclave.store.intents import IntentRepository
 from exclave.store.jobs import Jobs
 from exclave.store.leases import Leases
+from exclave.store.processes import Processes
 from exclave.store.sessions import Sessions, Templates, TermsRegistry
 
 T = TypeVar("T")
@@ -100,6 +102,8 @@ class Store:
             )
 
         self.leases = Leases(self)
+        self.processes = Processes(self)
+        self.changes = SessionChanges(self)
         self.blocks = Blocks(self)
         self.sessions = Sessions(self)
         self.templates = Templates(self)

@@ -24,6 +24,7 @@ use super::method::{Execution, Method};
 use super::methods::{self, FilterTable, Snapshot};
 use super::metrics;
 use super::params::Params;
+use super::peers::Peers;
 use super::subscription::{Subscription, SubscriptionTable};
 use crate::engine::Engine;
 use crate::error::SubmitError;
@@ -39,6 +40,13 @@ pub enum Target {
 }
 
 impl Target {
+    pub fn path(self) -> String {
+        match self {
+            Self::Root => "/".to_owned(),
+            Self::Session(id) => format!("/session/{id}"),
+        }
+    }
+
     pub fn parse(path: &str) -> Option<Self> {
         match path.strip_suffix('/').unwrap_or(path) {
             "" => Some(Self::Root),
@@ -118,6 +126,7 @@ pub struct Server {
     heavy: Arc<Semaphore>,
     /// Threads that recover senders.
     recovery: Arc<Semaphore>,
+    pub peers: Peers,
     stopping: watch::Receiver<bool>,
 }
 
@@ -125,6 +134,7 @@ impl Server {
     pub fn new(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
+            peers: Peers::new(engine.clone()),
             engine,
             sessions: Mutex::default(),
             // More than one session can hold, however few cores there are: the system shares them out.

@@ -130,6 +130,7 @@ impl From<SessionError> for RpcError {
             SessionError::Unknown(id) => Self::new(NOT_FOUND, format!("session {id} not found")),
             SessionError::Wake { .. } => Self::internal(error.to_string()),
             SessionError::Busy => Self::new(LIMIT, error.to_string()),
+            SessionError::Elsewhere { .. } => Self::new(UNAVAILABLE, error.to_string()),
             SessionError::ShuttingDown => Self::new(UNAVAILABLE, error.to_string()),
         }
     }

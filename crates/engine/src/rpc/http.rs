@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue, InvalidHeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -15,9 +15,10 @@ use super::envelope::error_response;
 use super::error::{RpcError, INVALID_REQUEST, NOT_FOUND, SERVER};
 use super::limits::{BODY_BYTES, BODY_TIMEOUT};
 use super::methods::client_version;
+use super::peers::{self, is_passed_on};
 use super::{socket, ConnectionGuard};
 
-type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Full<Bytes>>;
 
 /// Answers one HTTP request. `guard` is held by a WebSocket connection, which outlives the answer.
 pub async fn serve(
@@ -32,7 +33,7 @@ pub async fn serve(
     Ok(match *request.method() {
         Method::POST => post(&server, target, request).await,
         Method::OPTIONS => preflight(request.headers()),
-        Method::GET if is_upgrade(request.headers()) => upgrade(server, target, guard, request),
+        Method::GET if is_upgrade(request.headers()) => upgrade(server, target, guard, request).await,
         Method::GET | Method::HEAD => health(target),
         _ => {
             let error = RpcError::new(INVALID_REQUEST, "method not allowed: use POST or a WebSocket");
@@ -45,6 +46,7 @@ pub async fn serve(
 
 /// Whatever the content type says (many clients send none, or text/plain to avoid a preflight), the body is JSON.
 async fn post(server: &Server, target: Target, request: Request<Incoming>) -> Answer {
+    let is_passed_on = is_passed_on(request.headers());
     let body = request.into_body();
     if body.size_hint().lower() > BODY_BYTES as u64 {
         return too_large();
@@ -61,6 +63,9 @@ async fn post(server: &Server, target: Target, request: Request<Incoming>) -> An
             return json(StatusCode::REQUEST_TIMEOUT, error_response(error));
         }
     };
+    if let Some(answer) = server.peers.pass_on(target, is_passed_on, &body).await {
+        return answer;
+    }
     match server.answer(target, &Caller::new(None), &body).await {
         Some(answer) => json(StatusCode::OK, answer),
         // Notifications only.
@@ -88,14 +93,14 @@ fn health(target: Target) -> Answer {
     json(StatusCode::OK, text.to_string().into_bytes())
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Answer {
+pub fn json(status: StatusCode, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     with_cors(answer, status)
 }
 
 /// Any web page may ask: there are no cookies or other credentials that it could misuse.
-fn with_cors(mut answer: Answer, status: StatusCode) -> Answer {
+pub fn with_cors(mut answer: Answer, status: StatusCode) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     answer
@@ -124,7 +129,12 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// RFC 6455, section 4.2.
-fn upgrade(server: Arc<Server>, target: Target, guard: ConnectionGuard, mut request: Request<Incoming>) -> Answer {
+async fn upgrade(
+    server: Arc<Server>,
+    target: Target,
+    guard: ConnectionGuard,
+    mut request: Request<Incoming>,
+) -> Answer {
     let headers = request.headers();
     let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
     let (Some(key), Some(b"13")) = (headers.get(header::SEC_WEBSOCKET_KEY), version) else {
@@ -134,6 +144,18 @@ fn upgrade(server: Arc<Server>, target: Target, guard: ConnectionGuard, mut requ
         return answer;
     };
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
+    match server.peers.connect(target, is_passed_on(headers), key).await {
+        Some(Ok(peer)) => {
+            let upgraded = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let _guard = guard;
+                peers::tunnel(&server, upgraded, peer).await;
+            });
+            return switching(accept);
+        }
+        Some(Err(answer)) => return answer,
+        None => {}
+    }
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let _guard = guard;
@@ -141,6 +163,10 @@ fn upgrade(server: Arc<Server>, target: Target, guard: ConnectionGuard, mut requ
             socket::serve(server, target, upgraded).await;
         }
     });
+    switching(accept)
+}
+
+fn switching(accept: Result<HeaderValue, InvalidHeaderValue>) -> Answer {
     let mut answer = with_cors(Response::new(Full::default()), StatusCode::SWITCHING_PROTOCOLS);
     let headers = answer.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -32,6 +32,15 @@ pub const WRITE_STALL: Duration = Duration::from_secs(20);
 /// Time that open requests have to finish when the server stops.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time to connect to another process of this deployment.
+pub const PEER_CONNECT: Duration = Duration::from_secs(2);
+/// Longest wait for its answer: longer than any request takes there.
+pub const PEER_ANSWER: Duration = Duration::from_secs(90);
+/// How long a request is tried again while a session changes hands; twice the time after which a dead process's are free.
+pub const PEER_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries.
+pub const PEER_RETRY: Duration = Duration::from_millis(50);
+
 /// WebSocket requests of one connection that are worked on at once.
 pub const SOCKET_REQUESTS: usize = 64;
 /// Bytes waiting to be sent to one WebSocket client.

@@ -25,6 +25,7 @@ static METHODS: [Counters; Method::ALL.len()] = [const {
     }
 }; Method::ALL.len()];
 static INVALID: AtomicU64 = AtomicU64::new(0);
+static PASSED_ON: AtomicU64 = AtomicU64::new(0);
 static HTTP_CONNECTIONS: AtomicI64 = AtomicI64::new(0);
 static SOCKETS: AtomicI64 = AtomicI64::new(0);
 static SUBSCRIPTIONS: AtomicI64 = AtomicI64::new(0);
@@ -44,6 +45,11 @@ pub fn record(method: Method, elapsed: Duration, failed: bool) {
 /// Counts a message that is no JSON-RPC request.
 pub fn record_invalid() {
     INVALID.fetch_add(1, Relaxed);
+}
+
+/// Counts a message that another process of the deployment answers.
+pub fn record_passed_on() {
+    PASSED_ON.fetch_add(1, Relaxed);
 }
 
 /// Something that is counted while it lives.
@@ -114,6 +120,12 @@ fn write_metrics(out: &mut String) -> std::fmt::Result {
     writeln!(out, "# HELP exclave_rpc_invalid_total Messages that are no JSON-RPC requests.")?;
     writeln!(out, "# TYPE exclave_rpc_invalid_total counter")?;
     writeln!(out, "exclave_rpc_invalid_total {}", INVALID.load(Relaxed))?;
+    writeln!(
+        out,
+        "# HELP exclave_rpc_passed_on_total Requests and WebSocket connections passed on to other processes."
+    )?;
+    writeln!(out, "# TYPE exclave_rpc_passed_on_total counter")?;
+    writeln!(out, "exclave_rpc_passed_on_total {}", PASSED_ON.load(Relaxed))?;
     for (name, help, gauge) in [
         ("connections", "Open TCP connections.", &HTTP_CONNECTIONS),
         ("websockets", "Open WebSocket connections.", &SOCKETS),

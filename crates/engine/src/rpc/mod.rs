@@ -12,6 +12,7 @@ mod method;
 mod methods;
 mod metrics;
 mod params;
+mod peers;
 mod socket;
 mod stream;
 mod subscription;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{lookup_host, TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch, OwnedSemaphorePermit};
 
 use self::connections::{raise_file_limit, ClientGuard, Connections};
@@ -32,6 +33,7 @@ use self::limits::{FILTER_LIFETIME, HEADER_TIMEOUT, STOP_TIMEOUT};
 use self::stream::ImpatientStream;
 use crate::engine::Engine;
 
+pub use self::dispatch::Target;
 pub use self::metrics::metrics_text;
 
 /// Pause after the system refused a connection, for instance because there are too many files.
@@ -39,6 +41,37 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Told to a client that has too many connections, before its next one is closed.
 const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Connections that the system has accepted and that wait for the server.
+const BACKLOG: u32 = 1024;
+
+/// How a server listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listener {
+    /// With other processes of this user: the system gives each connection to one of them (SO_REUSEPORT).
+    pub share_port: bool,
+    /// For the other processes of the deployment, which pass on what their many clients ask.
+    pub peers: bool,
+}
+
+impl Listener {
+    async fn bind(self, host: &str, port: u16) -> std::io::Result<TcpListener> {
+        if !self.share_port {
+            return TcpListener::bind((host, port)).await;
+        }
+        let mut failed = std::io::Error::new(std::io::ErrorKind::AddrNotAvailable, "no such address");
+        for address in lookup_host((host, port)).await? {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.set_reuseport(true)?;
+            match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
 
 /// A running server.
 pub struct RpcServer {
@@ -65,12 +98,13 @@ impl RpcServer {
 }
 
 /// Binds and starts to serve on the current runtime. Port 0 takes a free one.
-pub async fn serve(engine: Arc<Engine>, host: &str, port: u16) -> std::io::Result<RpcServer> {
-    let listener = TcpListener::bind((host, port)).await?;
+pub async fn serve(engine: Arc<Engine>, host: &str, port: u16, how: Listener) -> std::io::Result<RpcServer> {
+    let listener = how.bind(host, port).await?;
     let port = listener.local_addr()?.port();
     let (stopping, stopped) = watch::channel(false);
     let (guard, alive) = mpsc::channel(1);
-    let connections = Connections::new(raise_file_limit(), engine.limits().client_connections);
+    let most = if how.peers { 0 } else { engine.limits().client_connections };
+    let connections = Connections::new(raise_file_limit(), most);
     let server = Arc::new(Server::new(engine, stopped));
     tokio::spawn(accept(listener, connections, server, guard));
     Ok(RpcServer { port, runtime: tokio::runtime::Handle::current(), stopping, alive })

@@ -1,0 +1,5 @@
+"""`python -m exclave`: the `exclave` command."""
+
+from exclave.cli import main
+
+main()

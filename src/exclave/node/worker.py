@@ -1,0 +1,20 @@
+"""One of the processes of `exclave node --workers`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exclave.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """`number` counts from 0; `parent` is the process id of the one that starts it again when it dies."""
+
+    number: int
+    parent: int
+
+    def directory(self, config: Config) -> Path:
+        """What is this process's own: its lock, and the name under which it holds leases."""
+        return config.node.data_dir / f"worker-{self.number}"

@@ -1,0 +1,36 @@
+"""What a node tells Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from support.node_process import free_port
+from support.running import running_node
+from support.world import World
+
+
+async def test_metrics_tell_what_was_done_and_what_waits(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    async with running_node(world, tmp_path, monkeypatch, node={"metrics_port": port}) as node:
+        session_id = world.open_session(target=10)
+        await node.opened(session_id)
+        await node.play(session_id, 3)
+        text = (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}/metrics")).text
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            assert family.documentation and family.type != "unknown", family.name
+            for sample in family.samples:
+                found[sample.name] = sample.value
+        assert found["exclave_transactions_total"] == 4  # the session's first message too
+        assert found["exclave_blocks_total"] == 4 and 1 <= found["exclave_commits_total"] <= 4
+        assert found["exclave_commit_seconds_total"] > 0 and found["exclave_build_seconds_total"] > 0
+        assert found["exclave_sessions_in_memory"] == 1
+        for name in ("queued_transactions", "queued_bytes", "longest_queue", "waiting_sessions", "wakes"):
+            assert found[f"exclave_{name}"] == 0
+        assert found["exclave_rpc_passed_on_total"] == 0
