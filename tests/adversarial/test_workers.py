@@ -220,3 +220,41 @@ def test_workers_that_cannot_start_say_why_and_end(tmp_path: Path) -> None:
         node.start(wait=False)
         assert node.process is not None and node.process.wait(120) == 1
         assert "a worker can't go on" in node.log_tail()
+
+
+@pytest.mark.timeout(600)
+def test_workers_on_ray(tmp_path: Path, postgres_directory: str) -> None:
+    """The same workers, started by actors of a Ray cluster: one that dies is started again, and so is one whose actor
+    dies.
+    """
+    url = fresh_postgres_url(postgres_directory)
+    with deployed() as world:
+        node = NodeProcess(world, tmp_path, {"node.lease_seconds": "3.0"}, url, workers=2, ray="local")
+        store = Store(url)
+        try:
+            node.start(wait=False)
+            node.wait_until_serving(180)
+            wait_until(lambda: len([one for one in store.processes.all() if one.alive]) == 2, 120)
+            players = Players(world, node, seed=1)
+            match = Match(world.open_session(target=MOVES, terms=world.terms(challenge_window=CHALLENGE_WINDOW)))
+            players.move_until(match, 0, 4)
+            first = node.worker_processes()
+            os.kill(first[0], signal.SIGKILL)
+            players.move_until(match, 4, 6)
+            actor = int(Path(f"/proc/{first[1]}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(actor, signal.SIGKILL)
+            players.move_until(match, 6, 8)
+
+            def both_again() -> bool:
+                now = node.worker_processes()
+                return len(now) == 2 and not set(now.values()) & set(first.values())
+
+            wait_until(both_again, 120)
+            players.move_until(match, 8, MOVES)
+            wait_until_settled(world, [match], node)
+            check_play(world, node, match)
+            assert node.terminate(120) == 0, node.log_tail()
+            assert not node.worker_processes()
+        finally:
+            node.stop()
+            store.close()

@@ -47,7 +47,7 @@ class NodeProcess:
     """`exclave node` in `directory`. The port stays the same over restarts, so that clients can go on.
 
     `overrides`: TOML values by `section.key`. `database_url`: by default a file in the directory. `workers`: with more
-    than one, the process that is started here only keeps them.
+    than one, the process that is started here only keeps them; `ray`: on that cluster.
     """
 
     def __init__(
@@ -58,7 +58,9 @@ class NodeProcess:
         database_url: str | None = None,
         workers: int = 1,
         operator_key: bytes = OPERATOR_KEY,
+        ray: str | None = None,
     ) -> None:
+        self.ray = ray
         self.workers = workers
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -109,6 +111,7 @@ class NodeProcess:
         self.starts += 1
         with self.log_path.open("ab") as log:
             workers = ["--workers", str(self.workers)] if self.workers > 1 else []
+            workers += ["--ray", self.ray] if self.ray else []
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "exclave", "node", "--config", str(self.config_path), *workers],
                 stdout=log,
@@ -141,14 +144,12 @@ class NodeProcess:
 
     def worker_processes(self) -> dict[int, int]:
         """The process ids of the workers that run now, by their number."""
-        assert self.process is not None
         found = {}
-        for status in Path("/proc").glob("[0-9]*/stat"):
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError, ValueError):
-                parent = int(status.read_text().rpartition(")")[2].split()[1])
-                arguments = (status.parent / "cmdline").read_bytes().decode().split("\0")
-                if parent == self.process.pid and "--worker" in arguments:
-                    found[int(arguments[arguments.index("--worker") + 1])] = int(status.parent.name)
+                arguments = command.read_bytes().decode().split("\0")
+                if "--worker" in arguments and str(self.config_path) in arguments:
+                    found[int(arguments[arguments.index("--worker") + 1])] = int(command.parent.name)
         return found
 
     def terminate(self, seconds: float = 30) -> int:

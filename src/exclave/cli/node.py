@@ -25,6 +25,14 @@ def node(
             metavar="N",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            help="Run the workers on the Ray cluster at this address; `auto` finds one, `local` starts one here.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None,
     parent: Annotated[int, typer.Option("--parent", hidden=True)] = 0,
 ) -> None:
@@ -32,10 +40,10 @@ def node(
     loaded = load_config(config)
     configure_logging(loaded.logging.level, loaded.logging.format, worker=worker)
     count = workers or loaded.node.workers
-    if worker is None and count > 1:
+    if worker is None and (count > 1 or ray is not None):
         from exclave.node.workers import run_workers
 
-        raise typer.Exit(asyncio.run(run_workers(loaded, config, count)))
+        raise typer.Exit(asyncio.run(run_workers(loaded, config, count, ray)))
     from exclave.node.node import run_node  # the engine is loaded only when it is needed
     from exclave.node.worker import Worker
 

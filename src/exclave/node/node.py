@@ -187,7 +187,8 @@ class Node:
 
     async def _open_data_directory(self, stack: contextlib.AsyncExitStack) -> None:
         """Lock the directory, open and migrate the store."""
-        lock = InstanceLock(self.worker.directory(self.config) if self.worker else self.config.node.data_dir)
+        data_dir = self.config.node.data_dir
+        lock = InstanceLock(self.worker.directory(data_dir) if self.worker else data_dir)
         self._owner = lock.acquire()
         stack.callback(lock.release)
         self.store = Store(self.config.database_url)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exclave.config import Config
-
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -15,6 +13,6 @@ class Worker:
     number: int
     parent: int
 
-    def directory(self, config: Config) -> Path:
+    def directory(self, data_dir: Path) -> Path:
         """What is this process's own: its lock, and the name under which it holds leases."""
-        return config.node.data_dir / f"worker-{self.number}"
+        return data_dir / f"worker-{self.number}"

@@ -7,36 +7,34 @@ so that the others take its sessions over without waiting for its leases.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from exclave.config import Config
 from exclave.node.instance import InstanceLock
+from exclave.node.launchers import Ended, Launcher, LocalLauncher
 from exclave.node.metrics import WORKER_RESTARTS, serve_metrics
 from exclave.node.stopping import stop_signals
 from exclave.node.supervisor import FIRST_PAUSE, HEALTHY_AFTER, LONGEST_PAUSE, FatalError
-from exclave.node.worker import Worker
 from exclave.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS = 60.0
-"""How long a worker may take to stop before it is killed."""
 
-
-async def run_workers(config: Config, config_path: Path | None, count: int) -> int:
+async def run_workers(config: Config, config_path: Path | None, count: int, ray: str | None = None) -> int:
     """Run `count` workers until SIGINT or SIGTERM. Returns the exit code: 0 after a clean stop, 1 if they can't go on.
 
-    What is wrong is logged with what to do about it.
+    What is wrong is logged with what to do about it. `ray`: the address of the cluster that they run on; None: this
+    machine.
     """
     try:
         with stop_signals() as stop:
-            return await _Workers(config, config_path, count).run(stop)
+            return await _Workers(config, config_path, count, ray).run(stop)
     except (FatalError, StoreError, OSError) as error:
         log.error("the node can't start", reason=str(error))
         return 1
@@ -45,10 +43,11 @@ async def run_workers(config: Config, config_path: Path | None, count: int) -> i
 
 
 class _Workers:
-    def __init__(self, config: Config, config_path: Path | None, count: int) -> None:
+    def __init__(self, config: Config, config_path: Path | None, count: int, ray: str | None) -> None:
         self._config = config
         self._config_path = config_path
         self._count = count
+        self._ray = ray
         self._store = Store(config.database_url)
         self._failed: asyncio.Event = asyncio.Event()
 
@@ -62,15 +61,8 @@ class _Workers:
             with _reserve(self._config.node.host, self._config.node.port) as held:
                 port = int(held.getsockname()[1])
                 log.info("starting workers", workers=self._count, rpc=f"http://{self._config.node.host}:{port}")
-                keepers = [
-                    asyncio.create_task(self._keep(Worker(number, os.getpid()), port)) for number in range(self._count)
-                ]
-                waiting = [asyncio.create_task(event.wait()) for event in (stop, self._failed)]
-                await asyncio.wait([*waiting, *keepers], return_when=asyncio.FIRST_COMPLETED)
-                log.info("stopping")
-                for task in [*waiting, *keepers]:
-                    task.cancel()
-                results = await asyncio.gather(*keepers, return_exceptions=True)
+                async with self._launcher(port) as launcher:
+                    results = await self._keep_all(launcher, stop)
             for error in results:
                 if isinstance(error, Exception):
                     raise error
@@ -80,54 +72,52 @@ class _Workers:
             self._store.close()
             lock.release()
 
-    async def _keep(self, worker: Worker, port: int) -> None:
+    @asynccontextmanager
+    async def _launcher(self, port: int) -> AsyncIterator[Launcher]:
+        if self._ray is None:
+            yield LocalLauncher(self._config, self._config_path, port)
+            return
+        from exclave.node.ray_launcher import ray_launcher  # the extra is loaded only when it is needed
+
+        async with ray_launcher(self._config, self._config_path, port, self._ray) as launcher:
+            yield launcher
+
+    async def _keep_all(self, launcher: Launcher, stop: asyncio.Event) -> list[BaseException | None]:
+        """Until it is time to stop, or one can't go on; what each ended with."""
+        keepers = [asyncio.create_task(self._keep(number, launcher)) for number in range(self._count)]
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, self._failed)]
+        await asyncio.wait([*waiting, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        for task in [*waiting, *keepers]:
+            task.cancel()
+        return await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep(self, number: int, launcher: Launcher) -> None:
         """Run a worker again and again until cancelled."""
         pause = FIRST_PAUSE
         has_served = False
         while True:
             started = time.monotonic()
-            code = await self._run_once(worker, port)
+            ended = await launcher.run(number)
             lasted = time.monotonic() - started
-            has_served = await asyncio.to_thread(self._release, worker) or has_served
-            if code == 1 and not has_served:
+            has_served = await asyncio.to_thread(self._release, ended) or has_served
+            if ended.code == 1 and not has_served:
                 # It has said what is wrong, and it will be wrong again.
-                log.error("a worker can't go on", worker=worker.number)
+                log.error("a worker can't go on", worker=number)
                 self._failed.set()
                 return
             WORKER_RESTARTS.inc()
             if lasted >= HEALTHY_AFTER:
                 pause = FIRST_PAUSE
-            log.error("a worker ended, it is started again", worker=worker.number, code=code, seconds=pause)
+            log.error("a worker ended, it is started again", worker=number, code=ended.code, seconds=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _run_once(self, worker: Worker, port: int) -> int:
-        """The worker's exit code, negative when a signal ended it. Stopped when cancelled."""
-        options = ["--config", str(self._config_path)] if self._config_path else []
-        options += ["--worker", str(worker.number), "--parent", str(worker.parent)]
-        environment = {**os.environ, "EXCLAVE_NODE__PORT": str(port)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "exclave", "node", *options, env=environment
-        )
-        try:
-            return await process.wait()
-        except asyncio.CancelledError:
-            if process.returncode is None:
-                process.terminate()
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await process.wait()
-            except TimeoutError:
-                log.error("a worker didn't stop in time and is killed", worker=worker.number)
-                process.kill()
-                await process.wait()
-            raise
-
-    def _release(self, worker: Worker) -> bool:
+    def _release(self, ended: Ended) -> bool:
         """The worker is dead, nothing of it can write any more: give back what it had. Whether it had served."""
-        owner = InstanceLock(worker.directory(self._config)).last_owner()
+        owner = ended.owner
         if owner is None:
-            return False
+            return ended.code < 0
         try:
             has_served = any(process.owner == owner for process in self._store.processes.all())
             self._store.leases.release_owner(owner)
