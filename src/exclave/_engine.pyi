@@ -17,8 +17,8 @@ class SubmitError(EngineError):
 
     `kind` is one of Malformed, TooLarge, UnsupportedType, Unprotected, InvalidChainId, InvalidSignature, AlreadyKnown,
     NonceTooLow, NonceTooHigh, NonceQueued, InsufficientFunds, IntrinsicGas, GasLimitTooHigh, Invalid, SessionQueueFull,
-    SenderQueueFull, SessionEnded, UnknownSession, SessionDropped, L1NotFollowed, StoreUnavailable, ShuttingDown,
-    Internal. `message` is what Ethereum nodes answer. `index` is the transaction's position in the call.
+    SessionFull, SenderQueueFull, SessionEnded, UnknownSession, SessionDropped, L1NotFollowed, StoreUnavailable,
+    ShuttingDown, Internal. `message` is what Ethereum nodes answer. `index` is the transaction's position in the call.
     """
 
     kind: str
@@ -163,9 +163,9 @@ class Engine:
     `call(method, params_json)` answers the JSON-RPC methods that Python serves on `/`; it returns JSON text or raises
     `RpcError`.
 
-    `limits` by name: transaction_bytes, session_queue, session_queue_bytes, sender_queue, nonce_gap_ms, block_time_ms,
-    builder_threads, persist_group, persist_retry_ms, wakes, unknown_ms, calls, client_connections, shutdown_ms
-    (`crates/engine/src/limits.rs`).
+    `limits` by name: transaction_bytes, session_queue, session_queue_bytes, session_memory, sender_queue, nonce_gap_ms,
+    block_time_ms, builder_threads, persist_group, persist_retry_ms, wakes, unknown_ms, calls, client_connections,
+    shutdown_ms (`crates/engine/src/limits.rs`).
 
     Raises ValueError for a limit that doesn't exist and for keys or addresses of a wrong length, EngineError for an
     invalid key.
@@ -249,6 +249,9 @@ class Engine:
 
     def session_ids(self) -> list[int]:
         """The sessions in memory, in ascending order."""
+
+    def session_memory(self) -> dict[int, int]:
+        """Bytes that each session in memory takes, an estimate that errs upwards."""
 
     def transaction_count(self, session_id: int, account: bytes) -> int:
         """The account's nonce after the latest block of a session in memory. Raises `EngineError`."""

@@ -152,6 +152,14 @@ class NodeConfig(Section):
             "back at the next touch. It may be exceeded for seconds."
         ),
     )
+    max_memory_mb: int = Field(
+        4096,
+        ge=0,
+        description=(
+            "MiB of the histories of all sessions in memory: when they have more, the sessions without a new block for "
+            "the longest leave it. Of each process. 0 is no bound."
+        ),
+    )
     workers: int = Field(
         1,
         ge=1,
@@ -380,6 +388,15 @@ class LimitsConfig(Section):
 
     transaction_bytes: int = Field(131072, ge=1024, le=1 << 24, description="Largest raw transaction, in bytes.")
     session_queue: int = Field(4096, ge=1, description="Transactions waiting in one session.")
+    session_memory: int = Field(
+        1 << 30,
+        ge=0,
+        description=(
+            "Bytes of a session's history, in memory, from which on it takes no more transactions of users but "
+            "`stop()`: they cost nothing, and only this bounds what one session takes. About 4 KB a transaction. "
+            "0 is no bound."
+        ),
+    )
     sender_queue: int = Field(256, ge=1, description="Transactions of one sender waiting in one session.")
     nonce_gap_ms: int = Field(
         2000, ge=0, le=60000, description="Milliseconds that a transaction with a nonce gap waits for its predecessors."

@@ -18,6 +18,7 @@ from support.engine import (
     forced_transaction,
     results,
     sign,
+    wait_until,
 )
 
 from exclave import _engine
@@ -201,6 +202,36 @@ def test_queues_are_bounded_per_sender_and_per_session(start: Callable[..., Node
             overflowing = 0 if kind == "SenderQueueFull" else 2
             assert refusal(node, sign(1, PLAYERS[overflowing], nonces[overflowing])) == (kind, words)
         results(futures)
+
+
+def test_what_a_session_takes_of_memory_is_bounded(start: Callable[..., Node]) -> None:
+    """INVARIANT I5: transactions cost nothing. It can be stopped all the same, and takes what L1 forces on it."""
+    limit = 50_000
+    node = start(limits={"session_memory": limit})
+    node.open(1, 2)
+    nonce = 0
+    with pytest.raises(_engine.SubmitError) as caught:
+        for nonce in range(1000):
+            node.submit(1, sign(1, PLAYERS[0], nonce))
+    used = node.engine.session_memory()
+    assert caught.value.kind == "SessionFull"
+    assert caught.value.message.startswith(f"session is full: its history has {used[1]} bytes, limit {limit}")
+    assert 5 < nonce < 30 and limit <= used[1] < limit + 10_000 and used[2] < 10_000
+    stop = keccak256(b"stop()")[:4]
+    node.submit(1, sign(1, PLAYERS[0], nonce, PREDEPLOY, data=stop, gas=100_000))
+    node.engine.enqueue_messages(1, [forced_transaction(1, 0)])
+    wait_until(lambda: node.info(1).inbox_count == 1)
+    # Nor is that a way around the bound.
+    with pytest.raises(_engine.SubmitError) as stopped:
+        for further in range(nonce + 1, nonce + 100):
+            node.submit(1, sign(1, PLAYERS[0], further, PREDEPLOY, data=stop, gas=100_000))
+    assert stopped.value.kind == "SessionFull"
+    node.submit(2, sign(2, PLAYERS[0], 0))
+    # What is stored comes back, and is as full as before.
+    before = node.engine.session_memory()[1]
+    node.engine.drop_session(1)
+    assert refusal(node, sign(1, PLAYERS[1], 0))[0] == "SessionFull"
+    assert node.engine.session_memory()[1] == before
 
 
 def test_an_ended_session_refuses(node: Node) -> None:

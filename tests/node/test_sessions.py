@@ -96,6 +96,23 @@ async def test_when_there_are_too_many_the_least_used_leave_memory_and_come_back
             assert await node.rpc("eth_blockNumber", path=f"/session/{session_id}") == "0x2"
 
 
+async def test_when_they_take_too_much_memory_the_least_used_leave_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        host = node.node.host
+        ids = [world.open_session(target=10) for _ in range(3)]
+        for session_id in ids:
+            await node.opened(session_id)
+            await node.in_memory(session_id)
+        for session_id in (ids[1], ids[2], ids[0]):
+            await node.play(session_id, 1)
+        memory = node.node.engine.session_memory()
+        for most_bytes, dropped in ((sum(memory.values()), 0), (sum(memory.values()) - 1, 1), (memory[ids[0]], 1)):
+            assert await asyncio.to_thread(host.drop_idle, 0, 10, most_bytes) == dropped
+        assert host.in_memory == [ids[0]]
+
+
 async def test_a_session_that_is_used_while_idle_ones_are_dropped_stays(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,3 +117,15 @@ impl From<InvalidTransaction> for SubmitError {
         }
     }
 }
+
+/// keccak256("stop()")[..4]
+const STOP: [u8; 4] = [0x07, 0xda, 0x68, 0xf5];
+
+/// Whether a transaction asks the session predeploy to stop the session, which has an effect after its deadline only.
+pub(crate) fn is_stop(transaction: &stf::Transaction) -> bool {
+    use alloy_consensus::Transaction as _;
+    match transaction {
+        stf::Transaction::User(envelope) => envelope.to() == Some(stf::PREDEPLOY) && envelope.input()[..] == STOP,
+        stf::Transaction::System(_) => false,
+    }
+}

@@ -22,7 +22,22 @@ pub struct CommittedBlock {
     pub result: Option<Bytes>,
 }
 
+/// Bytes in memory of an empty block, and of a transaction in one besides what is counted: indices, allocations.
+const BLOCK_MEMORY: usize = 1024;
+const TRANSACTION_MEMORY: usize = 1536;
+const LOG_MEMORY: usize = 256;
+/// A new storage slot costs 22,100 gas and copies about as many bytes of trie nodes as this makes of it.
+const GAS_PER_STATE_BYTE: u64 = 16;
+
 impl CommittedBlock {
+    /// Bytes that the block takes in its session's memory, its part of the state included, as an estimate that errs upwards.
+    pub fn memory(&self) -> usize {
+        let logs = self.sealed.receipts.iter().flat_map(|receipt| &receipt.logs);
+        let logs: usize = logs.map(|log| LOG_MEMORY + log.data.data.len()).sum();
+        let state = usize::try_from(self.sealed.header.gas_used / GAS_PER_STATE_BYTE).unwrap_or(usize::MAX);
+        BLOCK_MEMORY + self.size + TRANSACTION_MEMORY * self.sealed.transactions.len() + logs + state
+    }
+
     pub fn number(&self) -> u64 {
         self.sealed.header.number
     }
@@ -59,6 +74,8 @@ pub struct Chain {
     transactions: HashMap<B256, (u64, u32)>,
     /// Transaction hashes of the forced messages, by index.
     inbox: Vector<B256>,
+    /// Bytes, see `CommittedBlock::memory`.
+    memory: usize,
 }
 
 impl Chain {
@@ -66,6 +83,7 @@ impl Chain {
         Self {
             blocks: Vector::unit(genesis.clone()),
             numbers: HashMap::unit(genesis.hash(), 0),
+            memory: genesis.memory(),
             head: genesis,
             transactions: HashMap::new(),
             inbox: Vector::new(),
@@ -115,6 +133,11 @@ impl Chain {
         self.blocks[0].header().parent_beacon_block_root.is_some_and(|hash| !hash.is_zero())
     }
 
+    /// Bytes that the session takes, as an estimate that errs upwards. What it shares with its template isn't counted.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Transaction hash of a forced message that is in the chain.
     pub fn inbox_message(&self, index: u64) -> Option<&B256> {
         self.inbox.get(usize::try_from(index).ok()?)
@@ -133,6 +156,7 @@ impl Chain {
                 next.inbox.push_back(transaction.hash);
             }
         }
+        next.memory = next.memory.saturating_add(block.memory());
         next.blocks.push_back(block.clone());
         next.head = block;
         next

@@ -329,6 +329,11 @@ impl Engine {
         true
     }
 
+    /// Bytes that each session in memory takes, as an estimate.
+    pub fn session_memory(&self) -> HashMap<u64, usize> {
+        self.sessions.all().iter().map(|session| (session.id, session.chain().memory())).collect()
+    }
+
     /// The session if it is in memory, in whatever phase.
     pub fn loaded(&self, id: u64) -> Option<Arc<Session>> {
         self.sessions.get(id)
@@ -543,6 +548,7 @@ impl Engine {
         };
         for session in self.sessions.all() {
             let queue = session.lock_queue();
+            levels.memory += session.chain().memory();
             levels.queued_transactions += queue.len();
             levels.queued_bytes += queue.bytes();
             levels.longest_queue = levels.longest_queue.max(queue.len());

@@ -39,6 +39,8 @@ pub enum SubmitError {
     Invalid(String),
     #[error("txpool is full: {queued} transactions wait in this session")]
     SessionQueueFull { queued: usize },
+    #[error("session is full: its history has {bytes} bytes, limit {limit}; it takes no more but stop()")]
+    SessionFull { bytes: usize, limit: usize },
     #[error("account limit exceeded: sender has {limit} queued transactions")]
     SenderQueueFull { limit: usize },
     #[error("session has ended")]
@@ -79,6 +81,7 @@ impl SubmitError {
             Self::GasLimitTooHigh { .. } => "GasLimitTooHigh",
             Self::Invalid(_) => "Invalid",
             Self::SessionQueueFull { .. } => "SessionQueueFull",
+            Self::SessionFull { .. } => "SessionFull",
             Self::SenderQueueFull { .. } => "SenderQueueFull",
             Self::SessionEnded => "SessionEnded",
             Self::UnknownSession(_) => "UnknownSession",

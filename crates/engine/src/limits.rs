@@ -11,6 +11,8 @@ pub struct Limits {
     pub session_queue: usize,
     /// Bytes of one session's queued user transactions.
     pub session_queue_bytes: usize,
+    /// Bytes of a session's history from which on it takes no more users' transactions but `stop()`; 0 is no bound.
+    pub session_memory: usize,
     /// Queued user transactions of one sender in one session.
     pub sender_queue: usize,
     /// How long a transaction with a nonce gap waits for its predecessors.
@@ -42,6 +44,7 @@ impl Default for Limits {
             transaction_bytes: 128 * 1024,
             session_queue: 4096,
             session_queue_bytes: 16 * 1024 * 1024,
+            session_memory: 1024 * 1024 * 1024,
             sender_queue: 256,
             nonce_gap: Duration::from_secs(2),
             block_time: Duration::from_millis(100),
@@ -62,8 +65,15 @@ impl Limits {
     pub fn set(&mut self, name: &str, value: u64) -> bool {
         let count = usize::try_from(value).unwrap_or(usize::MAX);
         let duration = Duration::from_millis(value);
-        let may_be_zero =
-            matches!(name, "nonce_gap_ms" | "persist_retry_ms" | "unknown_ms" | "client_connections" | "shutdown_ms");
+        let may_be_zero = matches!(
+            name,
+            "session_memory"
+                | "nonce_gap_ms"
+                | "persist_retry_ms"
+                | "unknown_ms"
+                | "client_connections"
+                | "shutdown_ms"
+        );
         if value == 0 && !may_be_zero {
             return false;
         }
@@ -71,6 +81,7 @@ impl Limits {
             "transaction_bytes" => self.transaction_bytes = count,
             "session_queue" => self.session_queue = count,
             "session_queue_bytes" => self.session_queue_bytes = count,
+            "session_memory" => self.session_memory = count,
             "sender_queue" => self.sender_queue = count,
             "nonce_gap_ms" => self.nonce_gap = duration,
             "block_time_ms" => self.block_time = duration,

@@ -38,6 +38,8 @@ fn microseconds(time: Duration) -> u64 {
 /// What is in memory and waits at one moment.
 #[derive(Default)]
 pub(crate) struct Levels {
+    /// Bytes of the sessions' histories.
+    pub memory: usize,
     pub queued_transactions: usize,
     pub queued_bytes: usize,
     /// Of the session that has the most.
@@ -62,6 +64,7 @@ pub(crate) fn text(counters: &Counters, levels: &Levels) -> String {
         ("commit_seconds_total", "counter", "Time in those calls.", seconds(&counters.commit_microseconds)),
         ("failed_commits_total", "counter", "Such calls that failed.", count(&counters.failed_commits)),
         ("build_seconds_total", "counter", "Time in which blocks were built.", seconds(&counters.build_microseconds)),
+        ("session_bytes", "gauge", "Bytes that the sessions in memory take, an estimate.", levels.memory as f64),
         (
             "queued_transactions",
             "gauge",

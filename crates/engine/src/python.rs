@@ -540,6 +540,10 @@ impl PyEngine {
         self.engine.loaded_ids()
     }
 
+    fn session_memory(&self, py: Python<'_>) -> HashMap<u64, usize> {
+        py.detach(|| self.engine.session_memory())
+    }
+
     fn transaction_count(&self, py: Python<'_>, session_id: u64, account: &[u8]) -> PyResult<u64> {
         let account = address("account", account)?;
         let session = self.engine.loaded(session_id).ok_or(EngineError::UnknownSession(session_id));

@@ -135,6 +135,20 @@ impl Session {
         admission::recover(raw, self.chain_id, self.transaction_bytes())
     }
 
+    /// Transactions cost nothing, so that only this bounds what a session takes of the machine. It can always be stopped, and
+    /// what L1 forces on it is paid for there.
+    fn check_room(&self, transaction: &RecoveredTransaction) -> Result<(), SubmitError> {
+        let (bytes, limit) = (self.chain.load().memory(), self.context.limits.session_memory);
+        if limit == 0 || bytes < limit {
+            return Ok(());
+        }
+        let is_stop = admission::is_stop(&transaction.transaction);
+        match is_stop && bytes < limit.saturating_add(limit / 8) {
+            true => Ok(()),
+            false => Err(SubmitError::SessionFull { bytes, limit }),
+        }
+    }
+
     /// Queues a transaction; the receiver resolves when it is durable or refused.
     pub(crate) fn enqueue_recovered(
         &self,
@@ -156,6 +170,7 @@ impl Session {
         if nonce < next {
             return Err(SubmitError::NonceTooLow { next, nonce });
         }
+        self.check_room(&transaction)?;
         let bytes = queue.bytes() + transaction.raw.len();
         if queue.len() >= limits.session_queue || bytes > limits.session_queue_bytes {
             return Err(SubmitError::SessionQueueFull { queued: queue.len() });

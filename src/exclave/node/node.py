@@ -500,7 +500,9 @@ class Node:
         pause = min(config.idle_seconds / 10 or MEMORY_INTERVAL, MEMORY_INTERVAL)
         while True:
             await asyncio.sleep(max(pause, 0.1))
-            await asyncio.to_thread(self.host.drop_idle, config.idle_seconds, config.max_sessions)
+            await asyncio.to_thread(
+                self.host.drop_idle, config.idle_seconds, config.max_sessions, config.max_memory_mb << 20
+            )
 
 
 def _wei(gwei: Decimal) -> int:

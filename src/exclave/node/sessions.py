@@ -160,9 +160,10 @@ class SessionHost:
             )
         return None
 
-    def drop_idle(self, seconds: float, most: int) -> int:
-        """Take sessions out of memory: those that made no block for so long, and when there are more than `most` those
-        that made none for the longest; returns how many. The next touch brings them back.
+    def drop_idle(self, seconds: float, most: int, most_bytes: int = 0) -> int:
+        """Take sessions out of memory: those that made no block for so long, and when there are more than `most`, or
+        they have more than `most_bytes` (0: no bound), those that made none for the longest. Returns how many. The next
+        touch brings them back.
 
         The block that is being built is finished and kept; what waits is refused.
         """
@@ -170,10 +171,13 @@ class SessionHost:
         with self._guard:
             by_use = sorted(self._used.items(), key=lambda item: item[1])
         excess = len(by_use) - most
+        memory = self.engine.session_memory() if most_bytes else {}
+        excess_bytes = sum(memory.values()) - most_bytes
         dropped = 0
         for position, (session_id, used) in enumerate(by_use):
-            if used > since and position >= excess:
+            if used > since and position >= excess and excess_bytes <= 0:
                 break
+            excess_bytes -= memory.get(session_id, 0)
             with self._alone(session_id):
                 with self._guard:
                     still_idle = self._used.get(session_id) == used

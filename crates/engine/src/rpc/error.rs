@@ -109,7 +109,7 @@ fn decode_revert_reason(output: &[u8]) -> Option<String> {
 impl From<SubmitError> for RpcError {
     fn from(error: SubmitError) -> Self {
         let code = match &error {
-            SubmitError::SessionEnded => REJECTED,
+            SubmitError::SessionEnded | SubmitError::SessionFull { .. } => REJECTED,
             SubmitError::UnknownSession(_) => NOT_FOUND,
             SubmitError::SessionQueueFull { .. } | SubmitError::SenderQueueFull { .. } => LIMIT,
             SubmitError::SessionDropped(_)
