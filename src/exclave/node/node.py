@@ -354,6 +354,8 @@ class Node:
 
         Raises `FatalError`, `KeyInUse` when that can't be, or when a task that keeps leases failed meanwhile.
         """
+        if self.shares and await asyncio.to_thread(self._is_led):
+            return False  # asked first, as an attempt to take the lease is a write
         try:
             self._node_lease = await asyncio.to_thread(
                 self.store.leases.acquire, NODE_RESOURCE, self._owner, self.config.node.lease_seconds
@@ -398,6 +400,11 @@ class Node:
             if led:
                 log.info("this process leads now")
             await asyncio.sleep(JOIN_INTERVAL)
+
+    def _is_led(self) -> bool:
+        """Whether another process has the lead."""
+        lease = self.store.leases.holder(NODE_RESOURCE)
+        return lease is not None and lease.owner != self._owner
 
     def _find_leader(self) -> str | None:
         """Where the process that leads is reached; None while it isn't, or when there is none."""
