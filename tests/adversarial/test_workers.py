@@ -123,7 +123,7 @@ def test_invariant_i6_i7_workers_that_die(tmp_path: Path, database_url: str) -> 
     play_while_workers_die(tmp_path, database_url, kills=3, seed=1)
 
 
-KILL_COMMAND = "EXCLAVE_KILL_RESULT=1 pytest -m slow tests/adversarial/test_workers.py"
+KILL_COMMAND = "EXCLAVE_KILL_RESULT=1 pytest -m slow tests/adversarial/test_workers.py -k hundred"
 
 
 @pytest.mark.slow
@@ -222,6 +222,7 @@ def test_workers_that_cannot_start_say_why_and_end(tmp_path: Path) -> None:
         assert "a worker can't go on" in node.log_tail()
 
 
+@pytest.mark.slow  # a Ray cluster takes half a minute to start on two busy cores
 @pytest.mark.timeout(600)
 def test_workers_on_ray(tmp_path: Path, postgres_directory: str) -> None:
     """The same workers, started by actors of a Ray cluster: one that dies is started again, and so is one whose actor

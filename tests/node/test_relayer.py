@@ -34,7 +34,7 @@ from exclave.protocol import (
 )
 from exclave.relayer.events import InconsistentEvent
 from exclave.relayer.relayer import FOLLOWER, L1Changed, Relayer, RelayerSettings
-from exclave.store import JobState, Leaf, NewBatch, Session, SessionStatus, Store
+from exclave.store import JobState, Leaf, LeaseHeld, NewBatch, Session, SessionStatus, Store
 
 
 @dataclass
@@ -649,3 +649,14 @@ async def test_invariant_i4_messages_reach_a_session_whose_process_died(
     await asyncio.to_thread(parts.sync.wake_due)
     assert parts.host.in_memory == [session_id]
     await asyncio.to_thread(wait_until, lambda: parts.engine.session_info(session_id).inbox_count == 1)  # type: ignore[union-attr]
+
+
+async def test_a_session_of_a_process_that_has_just_come_is_found(world: World, parts: Parts, other: Parts) -> None:
+    session_id = world.open_session(target=10)
+    await parts.follow()
+    await move_to(other, parts, session_id)
+    with pytest.raises(LeaseHeld):
+        await asyncio.to_thread(parts.host.wake, session_id)
+    # Nobody looked since.
+    parts.store.processes.announce("other", "http://other", 60)
+    assert await asyncio.to_thread(parts.host.wake, session_id) == "http://other"

@@ -268,6 +268,9 @@ class SessionHost:
         try:
             lease = self._store.leases.acquire(resource, self._owner, self._lease_seconds)
         except LeaseHeld as held:
+            if self.placement.url_of(held.owner) is None:
+                # It may have come after the last look at who there is.
+                self.placement.learn(self._store.processes.all())
             if url := self.placement.url_of(held.owner):
                 return url
             raise
