@@ -59,6 +59,11 @@ class Parts:
         while await self.step():
             pass
 
+    async def follow_unheard(self) -> None:
+        """The same, of which the sessions in memory don't hear."""
+        while await self.relayer.step():
+            pass
+
     def stop(self) -> None:
         self.engine.shutdown()
         self.host.release_all()
@@ -269,8 +274,7 @@ async def test_forced_transactions_wake_a_cold_session_at_the_start(world: World
     await play(parts, world, session_id, 0)
     # The node dies between recording the message and telling the engine.
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
-    while await parts.relayer.step():
-        pass
+    await parts.follow_unheard()
     parts.stop()
     again = make_parts(world, tmp_path)
     running = asyncio.create_task(again.sync.run())
@@ -354,8 +358,7 @@ async def test_reorged_message_that_was_not_consumed_is_forgotten(world: World, 
     session = parts.store.sessions.get(session_id)
     assert session is not None
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
-    while await parts.relayer.step():
-        pass  # nobody hears of it
+    await parts.follow_unheard()
     assert len(parts.store.inbox.load(session_id)) == 1
     world.anvil.reorg(1)
     world.anvil.mine(2)
@@ -537,41 +540,43 @@ async def other(world: World, parts: Parts, tmp_path: Path) -> AsyncIterator[Par
     await made.l1.close()
 
 
-async def move_to(other: Parts, parts: Parts, session_id: int) -> None:
+async def open_in(other: Parts, world: World, parts: Parts, target: int = 10) -> int:
+    """A new session that the other process has."""
+    session_id = world.open_session(target=target)
+    await parts.follow()
     await asyncio.to_thread(parts.host.drop_idle, 0, 0)
     await asyncio.to_thread(other.sync.look)
     assert await asyncio.to_thread(other.host.wake, session_id) is True
+    return session_id
 
 
 async def test_invariant_i4_another_process_hears_of_messages_before_the_time_they_are_due(
     world: World, parts: Parts, other: Parts
 ) -> None:
-    session_id = world.open_session(target=100)
-    await parts.follow()
-    await move_to(other, parts, session_id)
+    session_id = await open_in(other, world, parts, target=100)
     await play(other, world, session_id, 0)
     session = parts.store.sessions.get(session_id)
     assert session is not None
-    told: list[int] = []
-    other.host.followed_until = lambda time: told.append(other.engine.session_info(session_id).inbox_count) or None  # type: ignore[method-assign,union-attr,func-returns-value]
+    told: list[object] = []
+    touch, followed_until = other.host.touch, other.host.followed_until
+    other.host.touch = lambda ids: told.append(list(ids)) or touch(ids)  # type: ignore[method-assign,func-returns-value]
+    other.host.followed_until = lambda until: told.append(until) or followed_until(until)  # type: ignore[method-assign,func-returns-value]
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
     await parts.follow()
     assert session_id not in parts.host.in_memory
     await asyncio.to_thread(other.sync.look)
-    assert len(told) == 1
+    cursor = parts.store.following.cursor(FOLLOWER)
+    assert cursor is not None and told == [[session_id], cursor.timestamp]
     await asyncio.to_thread(wait_until, lambda: other.engine.session_info(session_id).inbox_count == 1)  # type: ignore[union-attr]
 
 
 async def test_a_session_that_l1_replaced_is_lost_to_the_process_that_has_it(
     world: World, parts: Parts, other: Parts
 ) -> None:
-    session_id = world.open_session(target=10)
-    await parts.follow()
-    await move_to(other, parts, session_id)
+    session_id = await open_in(other, world, parts)
     await play(other, world, session_id, 0)
     drop_opening(parts, world, session_id)
-    while await parts.relayer.step():
-        pass
+    await parts.follow_unheard()
     # It hasn't heard of it, and acknowledges nothing more all the same.
     with pytest.raises(_engine.SubmitError) as refused:
         await play(other, world, session_id, 1)
@@ -599,9 +604,7 @@ async def test_a_process_that_missed_too_much_reads_its_sessions_anew(
     world: World, parts: Parts, other: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exclave.store.changes.KEPT", 1)
-    session_id = world.open_session(target=10)
-    await parts.follow()
-    await move_to(other, parts, session_id)
+    session_id = await open_in(other, world, parts)
     for _ in range(3):
         with parts.store.transaction() as tx:
             parts.store.changes.touch([session_id], connection=tx)
@@ -635,9 +638,7 @@ async def test_a_process_that_does_not_lead_any_more_records_nothing(
 async def test_invariant_i4_messages_reach_a_session_whose_process_died(
     world: World, parts: Parts, other: Parts
 ) -> None:
-    session_id = world.open_session(target=100)
-    await parts.follow()
-    await move_to(other, parts, session_id)
+    session_id = await open_in(other, world, parts, target=100)
     session = parts.store.sessions.get(session_id)
     assert session is not None
     world.force(config_of(session), world.template.game, call_data("increment(uint256)", 3), PLAYERS[0])
@@ -652,9 +653,7 @@ async def test_invariant_i4_messages_reach_a_session_whose_process_died(
 
 
 async def test_a_session_of_a_process_that_has_just_come_is_found(world: World, parts: Parts, other: Parts) -> None:
-    session_id = world.open_session(target=10)
-    await parts.follow()
-    await move_to(other, parts, session_id)
+    session_id = await open_in(other, world, parts)
     with pytest.raises(LeaseHeld):
         await asyncio.to_thread(parts.host.wake, session_id)
     # Nobody looked since.

@@ -14,7 +14,7 @@ import structlog
 
 from exclave.config import Config
 from exclave.node.instance import InstanceLock
-from exclave.node.worker import Worker
+from exclave.node.worker import worker_directory
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +76,11 @@ async def run_process(command: Sequence[str], environment: Mapping[str, str], nu
         raise
 
 
+def last_owner(data_dir: Path, number: int) -> str | None:
+    """Under which name a worker of this machine held its leases."""
+    return InstanceLock(worker_directory(data_dir, number)).last_owner()
+
+
 class LocalLauncher:
     """Processes of this machine that listen on one port."""
 
@@ -86,4 +91,4 @@ class LocalLauncher:
 
     async def run(self, number: int) -> Ended:
         code = await run_process(worker_command(self._config_path, number), self._environment, number)
-        return Ended(code, InstanceLock(Worker(number, 0).directory(self._data_dir)).last_owner())
+        return Ended(code, last_owner(self._data_dir, number))

@@ -38,13 +38,12 @@ from exclave.node.balance import BalanceWatch
 from exclave.node.instance import InstanceLock
 from exclave.node.keys import load_key, make_signer
 from exclave.node.metrics import serve_metrics
-from exclave.node.placement import Placement
 from exclave.node.sessions import SessionHost
 from exclave.node.stopping import stop_signals
 from exclave.node.supervisor import FatalError, Supervisor
 from exclave.node.sync import SessionSync
 from exclave.node.templates import Workshop
-from exclave.node.worker import Worker
+from exclave.node.worker import Worker, worker_directory
 from exclave.protocol import ProtocolError, address_bytes, address_of, chain_id_base
 from exclave.relayer.relayer import Relayer, RelayerSettings
 from exclave.rpc.batches import BatchMethods
@@ -150,9 +149,7 @@ class Node:
             await self._connect_to_l1(stack)
             self._make_manager(signer, stack)
             policy = AcceptancePolicy.of(self.config.accept, self.operator)
-            self.host = SessionHost(
-                self.store, self._owner, self.config.node.lease_seconds, policy, Placement(self._owner)
-            )
+            self.host = SessionHost(self.store, self._owner, self.config.node.lease_seconds, policy)
             self.sync = SessionSync(self.store, self.host)
             self._start_engine(operator_key, stack)
             self._compose(operator_key)
@@ -188,7 +185,7 @@ class Node:
     async def _open_data_directory(self, stack: contextlib.AsyncExitStack) -> None:
         """Lock the directory, open and migrate the store."""
         data_dir = self.config.node.data_dir
-        lock = InstanceLock(self.worker.directory(data_dir) if self.worker else data_dir)
+        lock = InstanceLock(worker_directory(data_dir, self.worker.number) if self.worker else data_dir)
         self._owner = lock.acquire()
         stack.callback(lock.release)
         self.store = Store(self.config.database_url)

@@ -19,11 +19,9 @@ from typing import Any
 import structlog
 
 from exclave.config import Config
-from exclave.node.instance import InstanceLock
-from exclave.node.launchers import STOP_SECONDS, Ended, run_process, worker_command
+from exclave.node.launchers import STOP_SECONDS, Ended, last_owner, run_process, worker_command
 from exclave.node.stopping import SIGNALS
 from exclave.node.supervisor import FatalError
-from exclave.node.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +50,7 @@ class WorkerActor:
         self._running = asyncio.create_task(run_process(command, environment, self._number))
         await asyncio.wait([self._running])
         code = 0 if self._running.cancelled() else self._running.result()
-        return code, InstanceLock(Worker(self._number, 0).directory(self._data_dir)).last_owner()
+        return code, last_owner(self._data_dir, self._number)
 
     async def stop(self) -> None:
         """Stop the worker; returns when it has ended."""

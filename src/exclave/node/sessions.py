@@ -51,19 +51,10 @@ class _Turn:
 class SessionHost:
     """Owns the leases of the sessions in memory, and rebuilds sessions from the store."""
 
-    def __init__(
-        self,
-        store: Store,
-        owner: str,
-        lease_seconds: float,
-        policy: AcceptancePolicy,
-        placement: Placement | None = None,
-    ) -> None:
-        """`owner` is of this process only; `policy` says which sessions are served; `placement`, which other processes
-        there are.
-        """
+    def __init__(self, store: Store, owner: str, lease_seconds: float, policy: AcceptancePolicy) -> None:
+        """`owner` is of this process only; `policy` says which sessions are served."""
         self.policy = policy
-        self.placement = placement or Placement(owner)
+        self.placement = Placement(owner)
         self._store = store
         self._owner = owner
         self._lease_seconds = lease_seconds

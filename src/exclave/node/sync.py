@@ -7,7 +7,6 @@ processes there are. The engine hears of the messages before it hears of that ti
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 
 import structlog
@@ -33,7 +32,6 @@ class SessionSync:
         self._store = store
         self._host = host
         self._sequence: int | None = None
-        self._looking = threading.Lock()
         self._news = asyncio.Event()
 
     def begin(self) -> None:
@@ -62,20 +60,19 @@ class SessionSync:
     def look(self) -> None:
         """One look, and what follows from it. May be repeated after a failure at any point."""
         assert self._sequence is not None, "begin() first"
-        with self._looking:
-            changes, newest, cursor, processes = self._store.read(self._read)
-            self._host.placement.learn(processes)
-            if changes is None:
-                log.warning("too much changed since the last look: all sessions are read anew")
-                self._host.drop_idle(0, 0)
-                changes = []
-            revoked = [(change.session_id, change.token) for change in changes if change.token is not None]
-            for session_id, token in revoked:
-                self._host.revoked(session_id, token)
-            self._host.touch(sorted({change.session_id for change in changes if change.token is None}))
-            self._sequence = newest
-            if cursor is not None and cursor.timestamp is not None:
-                self._host.followed_until(cursor.timestamp)
+        changes, newest, cursor, processes = self._store.read(self._read)
+        self._host.placement.learn(processes)
+        if changes is None:
+            log.warning("too much changed since the last look: all sessions are read anew")
+            self._host.drop_idle(0, 0)
+            changes = []
+        revoked = [(change.session_id, change.token) for change in changes if change.token is not None]
+        for session_id, token in revoked:
+            self._host.revoked(session_id, token)
+        self._host.touch(sorted({change.session_id for change in changes if change.token is None}))
+        self._sequence = newest
+        if cursor is not None and cursor.timestamp is not None:
+            self._host.followed_until(cursor.timestamp)
 
     def wake_due(self) -> None:
         """Messages must be in their sessions in time (INVARIANT I4), whether a player comes or not: also those of a

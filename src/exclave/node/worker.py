@@ -13,6 +13,7 @@ class Worker:
     number: int
     parent: int
 
-    def directory(self, data_dir: Path) -> Path:
-        """What is this process's own: its lock, and the name under which it holds leases."""
-        return data_dir / f"worker-{self.number}"
+
+def worker_directory(data_dir: Path, number: int) -> Path:
+    """What is a worker's own: its lock, and the name under which it holds leases."""
+    return data_dir / f"worker-{number}"

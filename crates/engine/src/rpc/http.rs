@@ -100,7 +100,7 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Answer {
 }
 
 /// Any web page may ask: there are no cookies or other credentials that it could misuse.
-pub fn with_cors(mut answer: Answer, status: StatusCode) -> Answer {
+fn with_cors(mut answer: Answer, status: StatusCode) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     answer
