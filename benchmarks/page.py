@@ -19,9 +19,13 @@ GOALS: Sequence[tuple[str, str, str, str]] = (
     ("latency", "p99_ms", "the same, 99th percentile", "<= 10"),
     ("open_sessions", "ms_each", "ms to open each of 1,000 sessions", "<= 10"),
     ("open_sessions", "kb_each", "KB of memory of each", "<= 200"),
+    ("scaling", "played_by_sessions", "cost of a transaction, 1,000 sessions over one, all played alike", "<= 1.5"),
+    ("scaling", "flooded_by_sessions", "the same with as many under way in all: one session has full blocks", "<= 1.5"),
+    ("scaling", "by_slots", "the same, 1 K to 900 K storage slots", "<= 1.5"),
     ("match_gas", "alone", "L1 gas of an undisputed match, alone", "<= 250000"),
     ("match_gas", "batched_100", "the same, in a batch of 100", "<= 60000"),
     ("kill9", "survived", "of 100 kills of the node, those after which nothing was lost or done twice", ">= 100"),
+    ("kill9_workers", "survived", "the same of three workers on one database, the leading one among them", ">= 100"),
 )
 """File, key, what it says, goal."""
 
@@ -74,6 +78,9 @@ def render(results: Mapping[str, Mapping[str, Any]]) -> str:
         + table(("Workload", "Exclave", "anvil", "times"), compared),
         "## How cost grows\n\n"
         + chart("ERC-20 transfers over all sessions", "sessions", "per second", scaling["tps_by_sessions"])
+        + "\nAs many are under way in all, so that one session has hundreds of them in a block and a thousand have a"
+        " block for almost each. Where each session is played by one sender, one transaction (and block) at a time:\n\n"
+        + chart("CPU time of a transaction", "sessions", "microseconds", scaling["cpu_us_by_sessions"])
         + "\n"
         + chart("ERC-20 transfers, one session", "storage slots of the token", "per second", scaling["tps_by_slots"])
         + "\n"

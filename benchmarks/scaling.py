@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.client import Request, call_body, open_connection
+from benchmarks.client import Request, call_body, open_connection, saturate
 from benchmarks.latency import CONNECTIONS, SESSIONS, load
-from benchmarks.peers import Chain, exclave
+from benchmarks.peers import Chain, exclave, wait_for_nonces
+from benchmarks.reads import cpu_seconds
 from benchmarks.throughput import measure
 from benchmarks.workloads import SENDERS, endless_loop, token_among, token_transfer
 
+SESSION_COUNTS = (1, 10, 100, 1_000)
 TRANSACTIONS = 20_000
+PLAYED = 5_000
+"""Transactions in all where each session is played by one sender, one transaction at a time; 20 to each at least."""
+
 RATES = (100, 250, 500, 1_000, 2_000)
 SECONDS = 10
 
@@ -24,14 +30,48 @@ LOUD_CONNECTIONS = 8
 
 
 def by_sessions() -> dict[int, float]:
-    """Transactions per second, ERC-20, over so many sessions."""
+    """Transactions per second, ERC-20, over so many sessions: the same number under way, and so the fewer in a block
+    the more sessions there are.
+    """
     figures = {}
-    for sessions in (1, 10, 100, 1_000):
+    for sessions in SESSION_COUNTS:
         with exclave() as node:
             chains = node.open(sessions)
             connections = max(1, 8 // sessions)
             count, seconds = asyncio.run(measure(chains, token_transfer, TRANSACTIONS // sessions, connections))
         figures[sessions] = round(count / seconds, 1)
+    return figures
+
+
+async def _play(chains: Sequence[Chain], each: int) -> None:
+    """One sender in each session, one transaction after the other; returns when all are acknowledged."""
+    sender = SENDERS[0]
+    rendered = []
+    for chain in chains:
+        raws = [token_transfer(sender, chain.chain_id, nonce, chain.fee) for nonce in range(each)]
+        rendered.append([Request(call_body("eth_sendRawTransaction", "0x" + raw.hex())) for raw in raws])
+    async with asyncio.TaskGroup() as group:
+        for chain, queue in zip(chains, rendered, strict=True):
+            group.create_task(saturate(chain.url, [queue]))
+
+
+def cost_by_sessions() -> dict[int, float]:
+    """Microseconds of the node's CPU time per transaction, ERC-20, where every session is played alike: each
+    transaction has a block of its own.
+    """
+    figures = {}
+    for sessions in SESSION_COUNTS:
+        each = max(20, PLAYED // sessions)
+        with exclave() as node:
+            assert node.node.process is not None
+            process = node.node.process.pid
+            chains = node.open(sessions)
+            before = cpu_seconds(process)
+            asyncio.run(_play(chains, each))
+            taken = cpu_seconds(process) - before
+            for chain in chains:
+                asyncio.run(wait_for_nonces(chain, [each] + [0] * (len(SENDERS) - 1)))
+        figures[sessions] = round(1e6 * taken / (each * sessions), 1)
     return figures
 
 
@@ -94,9 +134,14 @@ def beside_noise() -> dict[str, float]:
 
 def scaling() -> dict[str, Any]:
     """All of them; keys of inner tables are sessions, transactions per second offered, and slots."""
+    tps, cpu, slots = by_sessions(), cost_by_sessions(), by_state()
     return {
-        "tps_by_sessions": by_sessions(),
+        "tps_by_sessions": tps,
+        "flooded_by_sessions": round(tps[1] / tps[1_000], 2),
+        "cpu_us_by_sessions": cpu,
+        "played_by_sessions": round(cpu[1_000] / cpu[1], 2),
         "latency_by_load": by_load(),
-        "tps_by_slots": by_state(),
+        "tps_by_slots": slots,
+        "by_slots": round(max(slots.values()) / min(slots.values()), 2),
         "noisy_neighbour": beside_noise(),
     }
