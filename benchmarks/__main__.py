@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "read_cpu": reads.cpu_per_read,
     "latency": latency.at_500_a_second,
     "open_sessions": opening.thousand_sessions,
+    "known_sessions": opening.known_sessions,
     "scaling": scaling.scaling,
 }
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,9 +165,13 @@ class Exclave:
 
 
 @contextmanager
-def exclave(*, holders: int = 0) -> Iterator[Exclave]:
-    """`exclave node` with its defaults (SQLite, every block on disk before it is acknowledged) on an anvil as L1."""
+def exclave(*, holders: int = 0, settings: Mapping[str, str] | None = None) -> Iterator[Exclave]:
+    """`exclave node` with its defaults (SQLite, every block on disk before it is acknowledged) on an anvil as L1.
+
+    `settings` are TOML values by their names in the configuration.
+    """
     defaults = {"l1.poll_interval": "2.0", "coordinator.poll_interval": "5.0", "logging.level": '"warning"'}
+    defaults |= settings or {}
     with run_anvil() as anvil, tempfile.TemporaryDirectory() as directory:
         world = World.create(anvil, benchmark_template(holders), address_of(OPERATOR_KEY))
         node = NodeProcess(world, Path(directory), defaults)
