@@ -28,12 +28,20 @@ pub struct Profile {
     /// For each instruction the phase that it begins, plus one.
     entries: Vec<u8>,
     counted: u32,
+    /// The phase of the counted function, whose callers count instead.
+    counted_phase: usize,
     frames: Vec<Frame>,
 }
 
 impl Profile {
-    /// The last phase gets what no other one has. `counted` is part of a function's name.
-    pub fn new(elf: &Elf, phases: &[(&'static str, &'static [&'static str])], counted: &str) -> Self {
+    /// The last phase gets what no other one has. `counted` is part of the name of the function whose calls are counted,
+    /// `counted_phase` the phase that it is in.
+    pub fn new(
+        elf: &Elf,
+        phases: &[(&'static str, &'static [&'static str])],
+        counted: &str,
+        counted_phase: usize,
+    ) -> Self {
         let (start, length) = elf
             .segments
             .iter()
@@ -52,6 +60,7 @@ impl Profile {
             start,
             entries,
             counted: elf.function(counted).unwrap_or_default(),
+            counted_phase,
             frames: Vec::new(),
         }
     }
@@ -72,7 +81,7 @@ impl Observer for Profile {
         }
         let entry = self.entries.get(pc.wrapping_sub(self.start) as usize / 4).copied().unwrap_or_default();
         if pc == self.counted {
-            let caller = self.frames.iter().rev().map(|frame| frame.phase).find(|phase| !self.is_counting(*phase));
+            let caller = self.frames.iter().rev().map(|frame| frame.phase).find(|phase| *phase != self.counted_phase);
             let caller = caller.unwrap_or(self.phases.len() - 1);
             self.phases[caller].calls += 1;
         }
@@ -83,12 +92,5 @@ impl Observer for Profile {
         }
         let current = self.current();
         self.phases[current].instructions += 1;
-    }
-}
-
-impl Profile {
-    /// Whether a phase is that of the counted function, so that its callers count instead.
-    fn is_counting(&self, phase: usize) -> bool {
-        self.phases[phase].name == "keccak"
     }
 }

@@ -5,10 +5,11 @@
 
 extern crate alloc;
 
+mod keccak;
 mod memory;
 mod zkvm;
 
-use stf::alloy_primitives::Bytes;
+use alloy_primitives::Bytes;
 
 #[no_mangle]
 extern "C" fn guest_main() -> ! {

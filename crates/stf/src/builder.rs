@@ -285,6 +285,7 @@ impl<'a> BlockBuilder<'a> {
 
     /// Finishes the block but for `transactionsRoot` and the hash, which a verification knows. Tells what was read, also
     /// when that was not enough.
+    #[inline(never)]
     pub(crate) fn execute_changes(self) -> (Result<SealedBlock, StateError>, Touched) {
         let Self { evm, header, transactions, receipts, inbox_hash, .. } = self;
         let mut journal = evm.ctx.journaled_state;

@@ -6,7 +6,7 @@ use crate::constants::PUBLIC_RECOVERIES_LIMIT;
 use crate::error::{BlockError, GuestError};
 use crate::execution::{BlockHashes, Touched};
 use crate::guest_input::{GuestInput, RawBlock};
-use crate::recovery::{recoveries_hash, AnsweredRecoveries, RecordedRecoveries, Recoveries};
+use crate::recovery::{recoveries_hash, AnsweredRecoveries, RecordedRecoveries, Recoveries, Recovery};
 use crate::state::State;
 use crate::statement::{Statement, Verdict};
 use crate::verification::Verification;
@@ -39,18 +39,27 @@ pub fn guest_entry(input: &Bytes) -> Result<Statement, GuestError> {
     Ok(judgement.statement(&session, from_hash, recoveries_hash(&recoveries), input.prover))
 }
 
-/// Judges blocks on the full state of their parent, as [`guest_entry`] will; gives its input and the statement.
+/// What the guest is to be run on, and what it will state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestRun {
+    pub input: GuestInput,
+    pub statement: Statement,
+    /// The recoveries of the statement, which whoever accepts a proof must check.
+    pub recoveries: Vec<Recovery>,
+}
+
+/// Judges blocks on the full state of their parent, as [`guest_entry`] will.
 ///
 /// `header` gives the headers of the session's blocks by their numbers. The first `public_recoveries` signatures, at most
 /// [`PUBLIC_RECOVERIES_LIMIT`], become part of the statement.
-pub fn record_guest_input(
+pub fn record_guest_run(
     configuration: Bytes,
     prover: Address,
     parent: (&Header, &State),
     blocks: Vec<RawBlock>,
     public_recoveries: usize,
     header: &dyn Fn(u64) -> Option<Header>,
-) -> Result<(GuestInput, Statement), GuestError> {
+) -> Result<GuestRun, GuestError> {
     let (from, parent_state) = parent;
     let session = Session::read(&configuration)?;
     session.check(from)?;
@@ -65,8 +74,9 @@ pub fn record_guest_input(
     let witness = recorder.finish(from, parent_state, header).map_err(unjudged)?;
     let recoveries = recoveries.into_list();
     let statement = judgement.statement(&session, from_hash, recoveries_hash(&recoveries), prover);
-    let recoveries = recoveries.iter().map(|recovery| recovery.signer).collect();
-    Ok((GuestInput { configuration, prover, from: encoded_from, blocks, recoveries, witness }, statement))
+    let answers = recoveries.iter().map(|recovery| recovery.signer).collect();
+    let input = GuestInput { configuration, prover, from: encoded_from, blocks, recoveries: answers, witness };
+    Ok(GuestRun { input, statement, recoveries })
 }
 
 /// What the configuration of a session binds.

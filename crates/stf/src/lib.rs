@@ -40,10 +40,13 @@ pub use error::{
 };
 pub use execution::{BlockHashes, NoBlockHashes};
 pub use genesis::Genesis;
-pub use guest::{guest_entry, record_guest_input};
+pub use guest::{guest_entry, record_guest_run, GuestRun};
 pub use guest_input::{GuestInput, RawBlock};
 pub use receipt::{logs_bloom, receipts_root, Receipt};
-pub use recovery::{recoveries_hash, AnsweredRecoveries, ComputedRecoveries, RecordedRecoveries, Recoveries, Recovery};
+pub use recovery::{
+    encode_recoveries, recoveries_hash, AnsweredRecoveries, ComputedRecoveries, RecordedRecoveries, Recoveries,
+    Recovery,
+};
 pub use state::{Account, AccountProof, State, StorageProof};
 pub use statement::{statement_domain, Statement, Verdict};
 pub use transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};

@@ -36,13 +36,18 @@ impl Recovery {
     }
 }
 
-/// keccak256 of the recoveries' words, one after the other (`docs/protocol.md`, section 9).
-pub fn recoveries_hash(recoveries: &[Recovery]) -> B256 {
+/// The words of recoveries, one after the other.
+pub fn encode_recoveries(recoveries: &[Recovery]) -> Vec<u8> {
     let mut words = Vec::with_capacity(recoveries.len() * Recovery::LENGTH);
     for recovery in recoveries {
         recovery.encode(&mut words);
     }
-    keccak256(words)
+    words
+}
+
+/// keccak256 of the recoveries' words (`docs/protocol.md`, section 9).
+pub fn recoveries_hash(recoveries: &[Recovery]) -> B256 {
+    keccak256(encode_recoveries(recoveries))
 }
 
 /// Who signed. An execution asks in a fixed order: for each transaction its sender, then its authorities (EIP-7702), then

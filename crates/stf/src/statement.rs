@@ -41,27 +41,32 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// `keccak256(abi.encode(domain, configHash, fromHash, toHash, verdict, resultHash, inboxHash, toNumber, toTimestamp,
-    /// recoveriesHash, prover))`.
+    /// `abi.encode(domain, configHash, fromHash, toHash, verdict, resultHash, inboxHash, toNumber, toTimestamp,
+    /// recoveriesHash, prover)`.
+    pub fn encoded(&self) -> [u8; 11 * 32] {
+        let words = [
+            statement_domain(),
+            self.config_hash,
+            self.from_hash,
+            self.to_hash,
+            number_word(self.verdict as u64),
+            self.result_hash,
+            self.inbox_hash,
+            number_word(self.to_number),
+            number_word(self.to_timestamp),
+            self.recoveries_hash,
+            self.prover.into_word(),
+        ];
+        let mut encoded = [0; 11 * 32];
+        for (bytes, word) in encoded.chunks_exact_mut(32).zip(words) {
+            bytes.copy_from_slice(word.as_slice());
+        }
+        encoded
+    }
+
+    /// What a proof makes public: keccak256 of the [encoding](Self::encoded).
     pub fn hash(&self) -> B256 {
-        let mut words = [0u8; 11 * 32];
-        let mut position = 0;
-        let mut put = |word: B256| {
-            words[position..position + 32].copy_from_slice(word.as_slice());
-            position += 32;
-        };
-        put(statement_domain());
-        put(self.config_hash);
-        put(self.from_hash);
-        put(self.to_hash);
-        put(number_word(self.verdict as u64));
-        put(self.result_hash);
-        put(self.inbox_hash);
-        put(number_word(self.to_number));
-        put(number_word(self.to_timestamp));
-        put(self.recoveries_hash);
-        put(self.prover.into_word());
-        keccak256(words)
+        keccak256(self.encoded())
     }
 }
 

@@ -89,6 +89,7 @@ impl Verification<'_> {
     }
 
     /// Checks that these are the header's transactions, and that there are any.
+    #[inline(never)]
     fn check_transactions(&self, header: &Header, transactions: &[Bytes]) -> Result<(), BlockError> {
         if header.transactions_root != ordered_trie_root(transactions) {
             return Err(BlockError::Transactions);

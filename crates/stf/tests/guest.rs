@@ -122,11 +122,7 @@ fn i8_the_statement_says_what_was_verified() {
         chain.append(&block);
     }
     // All three blocks at once, seen from block 0.
-    let state = chain.states[0].clone();
-    let headers = chain.headers.clone();
-    let header = |number: u64| headers.get(number as usize).cloned();
-    let (input, statement) =
-        record_guest_input(configuration().into(), PROVER, (&first, &state), range, 100, &header).unwrap();
+    let (input, statement) = chain.prove_from(0, range, 100).unwrap();
     assert_eq!(guest_entry(&input.encoded()), Ok(statement));
     assert_eq!(statement.from_hash, first.hash_slow());
     assert_eq!(statement.to_hash, chain.head().hash_slow());
@@ -162,7 +158,6 @@ fn i8_each_field_of_a_statement_changes_its_hash() {
 fn a_range_has_one_witness_for_all_its_blocks() {
     // Slots and accounts come and go from block to block, so that nodes are split and merged.
     let mut chain = Chain::new(B256::ZERO);
-    let (first, state) = (chain.head().clone(), chain.state().clone());
     let mut range = Vec::new();
     for number in 0..6u64 {
         let data: Vec<u64> = (0..12).flat_map(|index| [1 + (number * 7 + index) % 45, (number + index) % 3]).collect();
@@ -174,11 +169,7 @@ fn a_range_has_one_witness_for_all_its_blocks() {
         range.push(raw(&block));
         chain.append(&block);
     }
-    let headers = chain.headers.clone();
-    let header = |number: u64| headers.get(number as usize).cloned();
-    let record = |blocks: Vec<RawBlock>| {
-        record_guest_input(configuration().into(), PROVER, (&first, &state), blocks, 5, &header)
-    };
+    let record = |blocks: Vec<RawBlock>| chain.prove_from(0, blocks, 5);
     for length in 1..=range.len() {
         let (input, statement) = record(range[..length].to_vec()).unwrap();
         assert_eq!(guest_entry(&input.encoded()), Ok(statement));
@@ -604,10 +595,9 @@ fn i1_no_advice_makes_a_valid_block_invalid() {
     let mut foreign = chain.states[0].clone();
     foreign.set_nonce(&address(0), 7).unwrap();
     foreign.root();
-    let header = |number: u64| chain.headers.get(number as usize).cloned();
-    let recorded =
-        record_guest_input(configuration().into(), PROVER, (chain.head(), &foreign), vec![raw(&block)], 0, &header);
-    let (forged, lie) = recorded.unwrap();
+    let mut misled = Chain { headers: chain.headers.clone(), states: chain.states.clone() };
+    *misled.states.last_mut().unwrap() = foreign;
+    let (forged, lie) = misled.prove(vec![raw(&block)], 0).unwrap();
     assert_eq!(lie.verdict, Verdict::Invalid);
     assert!(guest_entry(&forged.encoded()).is_err());
     let mixed = GuestInput { witness: forged.witness, ..input };

@@ -206,9 +206,20 @@ impl Chain {
         blocks: Vec<RawBlock>,
         public_recoveries: usize,
     ) -> Result<(GuestInput, Statement), GuestError> {
+        self.prove_from(self.headers.len() - 1, blocks, public_recoveries)
+    }
+
+    /// The same for blocks that follow the block `from`.
+    pub fn prove_from(
+        &self,
+        from: usize,
+        blocks: Vec<RawBlock>,
+        public_recoveries: usize,
+    ) -> Result<(GuestInput, Statement), GuestError> {
         let header = |number: u64| self.headers.get(number as usize).cloned();
-        let parent = (self.head(), self.state());
-        record_guest_input(configuration().into(), PROVER, parent, blocks, public_recoveries, &header)
+        let parent = (&self.headers[from], &self.states[from]);
+        record_guest_run(configuration().into(), PROVER, parent, blocks, public_recoveries, &header)
+            .map(|run| (run.input, run.statement))
     }
 
     /// Verifies a block on the full state and on a witness that went through its encoding, and compares.
