@@ -31,6 +31,8 @@ pub struct Profile {
     /// The phase of the counted function, whose callers count instead.
     counted_phase: usize,
     frames: Vec<Frame>,
+    /// How often each instruction was executed.
+    counts: Vec<u64>,
 }
 
 impl Profile {
@@ -62,7 +64,22 @@ impl Profile {
             counted: elf.function(counted).unwrap_or_default(),
             counted_phase,
             frames: Vec::new(),
+            counts: vec![0; length],
         }
+    }
+
+    /// Names of functions with the instructions that they executed themselves, the most first.
+    pub fn functions(&self, elf: &Elf) -> Vec<(String, u64)> {
+        let mut functions: Vec<(u32, &str)> = elf.functions.iter().map(|(name, at)| (*at, name.as_str())).collect();
+        functions.sort_unstable();
+        let mut totals = Vec::new();
+        for (index, (address, name)) in functions.iter().enumerate() {
+            let start = (address.wrapping_sub(self.start) / 4) as usize;
+            let end = functions.get(index + 1).map_or(self.counts.len(), |(next, _)| (next.wrapping_sub(self.start) / 4) as usize);
+            totals.push(((*name).to_owned(), self.counts.get(start..end).unwrap_or_default().iter().sum()));
+        }
+        totals.sort_unstable_by_key(|(_, total)| std::cmp::Reverse(*total));
+        totals
     }
 
     fn current(&self) -> usize {
@@ -79,7 +96,11 @@ impl Observer for Profile {
             }
             self.frames.pop();
         }
-        let entry = self.entries.get(pc.wrapping_sub(self.start) as usize / 4).copied().unwrap_or_default();
+        let index = pc.wrapping_sub(self.start) as usize / 4;
+        let entry = self.entries.get(index).copied().unwrap_or_default();
+        if let Some(count) = self.counts.get_mut(index) {
+            *count += 1;
+        }
         if pc == self.counted {
             let caller = self.frames.iter().rev().map(|frame| frame.phase).find(|phase| *phase != self.counted_phase);
             let caller = caller.unwrap_or(self.phases.len() - 1);

@@ -3,7 +3,10 @@
 
 use crate::zkvm::exit_failure;
 use core::alloc::{GlobalAlloc, Layout};
+use core::arch::global_asm;
 use core::cell::Cell;
+
+global_asm!(include_str!("copy.s"));
 
 /// Bytes of memory that the machine has.
 const MEMORY_END: usize = 1 << 29;

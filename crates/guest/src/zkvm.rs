@@ -23,6 +23,7 @@ global_asm!(
 const HINT_WORDS: usize = 512;
 
 /// Reads the next input: a word with its length in bytes, then the bytes, padded to words. It stays for good.
+#[inline(never)]
 pub fn read_input() -> &'static [u8] {
     let mut length = 0u32;
     // SAFETY: the instructions write only the words that they are given, which are owned by this function.

@@ -25,7 +25,7 @@ use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::InitialAndFloorGas;
 use revm::primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE, hardfork::SpecId};
 use revm::state::{Account as JournaledAccount, AccountInfo, Bytecode, EvmState};
-use revm::{Context, Database, ExecuteEvm, MainBuilder, MainContext};
+use revm::{Context, Database, ExecuteEvm, MainContext};
 
 /// Hashes of a block's ancestors, for BLOCKHASH.
 pub trait BlockHashes {
@@ -289,7 +289,7 @@ pub(crate) fn session_evm<'a>(
     recoveries: &'a dyn Recoveries,
 ) -> SessionEvm<'a> {
     let context = session_context(reader, environment, chain_id, |_| {});
-    context.build_mainnet().with_precompiles(SessionPrecompiles::new(recoveries))
+    Evm::new(context, EthInstructions::new_mainnet_with_spec(SpecId::OSAKA), SessionPrecompiles::new(recoveries))
 }
 
 /// What an EVM is made of; `adjust` may relax checks.

@@ -48,7 +48,7 @@ pub use recovery::{
     Recovery,
 };
 pub use state::{Account, AccountProof, State, StorageProof};
-pub use statement::{statement_domain, Statement, Verdict};
+pub use statement::{Statement, Verdict, STATEMENT_DOMAIN};
 pub use transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};
 pub use verification::verify_block;
 pub use witness::{record_witness, verify_block_with_witness, AncestorHeaders, Witness};

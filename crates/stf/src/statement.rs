@@ -1,11 +1,9 @@
 //! The statement of a proof (`docs/protocol.md`, section 9).
 
-use alloy_primitives::{keccak256, Address, B256};
+use alloy_primitives::{b256, keccak256, Address, B256};
 
 /// First word of a statement: keccak256("Exclave.Statement.v1").
-pub fn statement_domain() -> B256 {
-    keccak256(b"Exclave.Statement.v1")
-}
+pub const STATEMENT_DOMAIN: B256 = b256!("0x2f131f624defcd7684e65d696f963a6d5248ec487c838f60afa1ab1c55352e78");
 
 /// What was found out about blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ impl Statement {
     /// recoveriesHash, prover)`.
     pub fn encoded(&self) -> [u8; 11 * 32] {
         let words = [
-            statement_domain(),
+            STATEMENT_DOMAIN,
             self.config_hash,
             self.from_hash,
             self.to_hash,

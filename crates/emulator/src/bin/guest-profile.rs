@@ -1,7 +1,8 @@
 //! Runs the guest's program on recorded inputs and prints where its instructions go.
-//! usage: guest-profile PROGRAM INPUT...     (see scripts/profile-guest)
+//! usage: guest-profile [--functions] PROGRAM INPUT...     (see scripts/profile-guest)
+//! With --functions also the functions that execute the most.
 
-use emulator::{Elf, Ending, Machine, Outcome, Profile, Trap};
+use emulator::{Elf, Ending, Machine, Outcome, Profile};
 use std::error::Error;
 use std::path::Path;
 use stf::alloy_primitives::Bytes;
@@ -9,12 +10,15 @@ use stf::alloy_primitives::Bytes;
 /// More instructions than any of the inputs takes.
 const LIMIT: u64 = 1 << 36;
 
+/// How many functions are shown.
+const FUNCTIONS: usize = 30;
+
 const KECCAK: usize = 0;
 
 /// Phases and the functions that begin them; the last has the rest.
 const PHASES: [(&str, &[&str]); 8] = [
     ("keccak", &["native_keccak256"]),
-    ("signatures", &["recover_signer_unchecked"]),
+    ("signatures", &["10Recoveries7recover", "15recoveries_hash"]),
     ("input", &["read_input", "GuestInput6decode"]),
     ("witness", &["5State12from_witness"]),
     ("transactions", &["18check_transactions"]),
@@ -24,7 +28,8 @@ const PHASES: [(&str, &[&str]); 8] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let with_functions = arguments.next_if(|argument| argument == "--functions").is_some();
     let program = arguments.next().ok_or("usage: guest-profile PROGRAM INPUT...")?;
     let elf = Elf::parse(&std::fs::read(program)?)?;
     for (name, parts) in &PHASES[..PHASES.len() - 1] {
@@ -40,12 +45,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         match outcome.ending {
             Ending::Exit(0) if outcome.public_values == statement.hash().0 => {}
             Ending::Exit(code) => return Err(format!("{path}: the program ended with {code}").into()),
-            Ending::Trap(
-                trap @ (Trap::Instruction { .. } | Trap::Memory { .. } | Trap::Input { .. } | Trap::Limit),
-            ) => return Err(trap.into()),
+            Ending::Trap(trap) => return Err(trap.into()),
         }
         let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         print(&name, input.len(), &outcome, &profile);
+        if with_functions {
+            for (function, instructions) in profile.functions(&elf).iter().take(FUNCTIONS) {
+                println!("  {instructions:>12} {function}");
+            }
+        }
     }
     Ok(())
 }
