@@ -165,6 +165,11 @@ impl Machine {
         Ok(self.instructions - before)
     }
 
+    /// A register for arguments and results of functions, 0 to 7.
+    pub fn argument(&self, index: usize) -> u32 {
+        self.registers[FIRST_ARGUMENT + index]
+    }
+
     /// Writes to memory.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Trap> {
         let trap = Trap::Memory { pc: self.pc, address };

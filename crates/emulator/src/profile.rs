@@ -75,7 +75,9 @@ impl Profile {
         let mut totals = Vec::new();
         for (index, (address, name)) in functions.iter().enumerate() {
             let start = (address.wrapping_sub(self.start) / 4) as usize;
-            let end = functions.get(index + 1).map_or(self.counts.len(), |(next, _)| (next.wrapping_sub(self.start) / 4) as usize);
+            let end = functions
+                .get(index + 1)
+                .map_or(self.counts.len(), |(next, _)| (next.wrapping_sub(self.start) / 4) as usize);
             totals.push(((*name).to_owned(), self.counts.get(start..end).unwrap_or_default().iter().sum()));
         }
         totals.sort_unstable_by_key(|(_, total)| std::cmp::Reverse(*total));

@@ -191,6 +191,21 @@ fn i1_the_program_fails_on_wrong_advice() {
     }
 }
 
+/// What was recorded by `python -m benchmarks.guest_inputs`.
+#[test]
+fn recorded_blocks_are_proven_by_the_program() {
+    let program = program();
+    for name in ["transfer", "erc20", "light_action", "heavy_action", "block_20"] {
+        let path = format!("{}/inputs/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+        let input = Bytes::from(std::fs::read(path).expect("inputs are committed"));
+        let statement = guest_entry(&input).expect("a recorded input is whole");
+        assert_eq!(statement.verdict, Verdict::Valid);
+        let outcome = run(&program, &input);
+        assert_eq!((outcome.ending, outcome.public_values), (Ending::Exit(0), statement.hash().0));
+        println!("{name}: {} instructions", outcome.instructions);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------- greatest blocks
 
 /// Executes one transaction with all the gas that it may have; gives what the machine needed.
@@ -302,31 +317,5 @@ fn every_precompile_gives_what_it_gives_natively() {
 }
 
 /// Calls the address in the calldata's first word with the rest, and stores success and the answer's hash.
-const CALL_PRECOMPILE: [u8; 32] = hex!("60203603" "60205f37" "5f5f60203603" "5f5f5f355af1" "5f55" "3d5f5f3e" "3d5f20600155");
-
-#[test]
-#[ignore = "needs the program's symbols: run by scripts/check-guest"]
-fn keccak_is_keccak() {
-    use sha3::{Digest, Keccak256};
-    let path = std::env::var("EXCLAVE_GUEST_SYMBOLS").expect("EXCLAVE_GUEST_SYMBOLS is the guest with symbols");
-    let elf = Elf::parse(&std::fs::read(path).unwrap()).unwrap();
-    let hash = elf.function("native_keccak256").expect("the program has its symbols");
-    let mut machine = Machine::new(&elf, &[]);
-    // Above the program.
-    let (input_at, output_at) = (0x1000_0000, 0x1100_0000);
-    let mut bytes = Vec::new();
-    let mut cost = 0;
-    for length in 0..=300usize {
-        // Every alignment, and bytes that depend on the length.
-        for offset in 0..4u32 {
-            machine.write(input_at + offset, &bytes).unwrap();
-            cost = machine.call(hash, &[input_at + offset, length as u32, output_at + offset]).unwrap();
-            let output = machine.read(output_at + offset, 32).unwrap();
-            assert_eq!(output, &Keccak256::digest(&bytes)[..], "{length} bytes at {offset}");
-        }
-        let next = Keccak256::digest(length.to_be_bytes());
-        bytes.iter_mut().zip(next.iter().cycle()).for_each(|(byte, random)| *byte = byte.wrapping_mul(31) ^ random);
-        bytes.push(next[0]);
-    }
-    println!("300 bytes: {cost} instructions");
-}
+const CALL_PRECOMPILE: [u8; 32] =
+    hex!("60203603" "60205f37" "5f5f60203603" "5f5f5f355af1" "5f55" "3d5f5f3e" "3d5f20600155");

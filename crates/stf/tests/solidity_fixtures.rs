@@ -73,7 +73,9 @@ fn source() -> String {
     let count = runs.len();
     writeln!(out, "    uint256 internal constant COUNT = {count};\n").unwrap();
     out.push_str("    /// @dev The statement with this index, and its hash.\n");
-    out.push_str("    function statement(uint256 index) internal pure returns (ProvenStatement memory value, bytes32 hash) {\n");
+    out.push_str(
+        "    function statement(uint256 index) internal pure returns (ProvenStatement memory value, bytes32 hash) {\n",
+    );
     for (index, run) in runs.iter().enumerate() {
         let Statement { config_hash, from_hash, to_hash, verdict, result_hash, inbox_hash, .. } = run.statement;
         let Statement { to_number, to_timestamp, recoveries_hash, prover, .. } = run.statement;
