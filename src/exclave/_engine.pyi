@@ -276,8 +276,8 @@ class Engine:
     ) -> tuple[bytes, bytes, bytes]:
         """What proves that block `last_number` of a session in memory descends from block `from_number`:
 
-        the guest's input, the statement's encoding, of which the proof shows the keccak256, and the encoded recoveries on
-        which it depends: the first `public_recoveries` signatures, at most 256 (docs/protocol.md, section 9).
+        the guest's input, the statement's encoding, of which the proof shows the keccak256, and the encoded recoveries
+        on which it depends: the first `public_recoveries` signatures, at most 256 (docs/protocol.md, section 9).
         `configuration` is the preimage of the session's configHash. Raises EngineError.
         """
 
