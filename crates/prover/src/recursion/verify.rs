@@ -1,0 +1,89 @@
+//! The checks that make a valid last proof a proof of one program's successful execution.
+//!
+//! The verifying key of the last layer fixes the verifier of the recursive layer, but neither the program nor the
+//! virtual machine: those are public values, which a verifier must compare. A contract does the same comparisons.
+
+use openvm_circuit::arch::hasher::poseidon2::vm_poseidon2_hasher;
+use openvm_circuit::system::program::trace::compute_exe_commit;
+use openvm_continuations::circuit::root::USER_PVS_COMMIT_AIR_ID;
+use openvm_recursion_circuit::utils::poseidon2_hash_slice_with_states;
+use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
+use openvm_stark_backend::proof::Proof;
+use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
+use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, VERIFIER_PVS_AIR_ID};
+use p3_field::PrimeField32;
+
+use super::error::{air_count, RecursionError};
+use super::layers::Layers;
+
+/// What a verifier of last proofs pins besides the verifying key: three digests of eight field elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The program: its code, its initial memory and its first program counter (`compute_exe_commit` in
+    /// `openvm-circuit`, `system/program/trace.rs`).
+    pub program: Digest,
+    /// The virtual machine and the two layers above it: a hash of the commitments to the constraints and of the
+    /// verifying keys' hashes of app, leaf and internal layer (`RootVerifierPvs::app_vm_commit`).
+    pub machine: Digest,
+    /// The constraints of the recursive layer, as the last circuit evaluates them. Without this comparison a prover
+    /// could have any other constraints checked: the verifying key of the last layer depends on their shape alone.
+    pub constraints: Digest,
+}
+
+impl Identity {
+    /// The identity of a program on the virtual machine of `layers`.
+    ///
+    /// `program_commit` is the commitment to the program's code, `initial_root` the root of the initial memory,
+    /// `initial_pc` the first program counter, `constraints` from [`super::LastLayer::constraints_commit`].
+    pub fn new(
+        layers: &Layers,
+        program_commit: &Digest,
+        initial_root: &Digest,
+        initial_pc: F,
+        constraints: Digest,
+    ) -> Self {
+        let program = compute_exe_commit(&vm_poseidon2_hasher(), program_commit, initial_root, initial_pc);
+        let commits = layers.vk_commits().map(|commit| [commit.cached_commit, commit.vk_pre_hash]);
+        let (machine, _, _) = poseidon2_hash_slice_with_states(commits.as_flattened().as_flattened());
+        Self { program, machine, constraints }
+    }
+}
+
+/// Checks a last proof and returns the user public values, which are bytes.
+///
+/// # Errors
+/// [`RecursionError::Rejected`] if the proof is invalid, [`RecursionError::Identity`] if it proves something else.
+pub fn verify<SC, E>(
+    engine: &E,
+    vk: &MultiStarkVerifyingKey<SC>,
+    identity: &Identity,
+    proof: &Proof<SC>,
+) -> Result<Vec<u8>, RecursionError>
+where
+    SC: StarkProtocolConfig<F = F, EF = EF>,
+    E: StarkEngine<SC = SC>,
+{
+    engine.verify(vk, proof).map_err(|reason| RecursionError::Rejected(format!("{reason:?}")))?;
+    // Every AIR of the circuit takes part in the argument: one that is left out would check nothing.
+    if proof.trace_vdata.len() != air_count(vk) || proof.trace_vdata.iter().any(Option::is_none) {
+        return Err(RecursionError::Identity("circuit: an AIR is missing"));
+    }
+    let values = |air: usize| proof.public_values.get(air).map(Vec::as_slice).unwrap_or_default();
+    let (program, machine) = values(VERIFIER_PVS_AIR_ID).split_at_checked(DIGEST_SIZE).unwrap_or_default();
+    if program != identity.program {
+        return Err(RecursionError::Identity("program"));
+    }
+    if machine != identity.machine {
+        return Err(RecursionError::Identity("machine"));
+    }
+    if values(CONSTRAINT_EVAL_AIR_ID) != identity.constraints {
+        return Err(RecursionError::Identity("recursive layer"));
+    }
+    values(USER_PVS_COMMIT_AIR_ID)
+        .iter()
+        .map(|value| {
+            u8::try_from(value.as_canonical_u32()).map_err(|_| RecursionError::Identity("kind of public values"))
+        })
+        .collect()
+}

@@ -1,0 +1,262 @@
+//! Proves a small program of several segments down to one Keccak proof, and tries to pass off others.
+
+#[path = "support/keccak.rs"]
+mod keccak;
+
+use std::sync::Arc;
+
+use exclave_prover::recursion::{
+    verify, verify_short, Identity, LastCircuit, LastLayer, LayerParams, Layers, Native, NativeEngine, RecursionError,
+    ShortChild, ShortCircuit, ShortIdentity, ShortLayer,
+};
+use keccak::{KeccakConfig, KeccakEngine};
+use openvm_circuit::arch::{ContinuationVmProof, SystemConfig, VirtualMachine, VmInstance, MERKLE_AIR_ID};
+use openvm_instructions::exe::VmExe;
+use openvm_instructions::program::Program;
+use openvm_rv32im_circuit::{Rv32ImConfig, Rv32ImCpuBuilder};
+use openvm_rv32im_transpiler::{Rv32ITranspilerExtension, Rv32IoTranspilerExtension, Rv32MTranspilerExtension};
+use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
+use openvm_stark_backend::proof::Proof;
+use openvm_stark_backend::{StarkEngine, SystemParams, WhirProximityStrategy};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
+use openvm_stark_sdk::config::{
+    app_params_with_100_bits_security, internal_params_with_100_bits_security, leaf_params_with_100_bits_security,
+    params_with_100_bits_security,
+};
+use openvm_transpiler::transpiler::Transpiler;
+use p3_field::PrimeCharacteristicRing;
+
+/// Adds the numbers from 4096 down to 1, reveals the sum in the first four public bytes, and ends.
+const SUM: [u32; 8] = [
+    0x0000_12b7, // lui   x5, 1
+    0x0000_0313, // addi  x6, x0, 0
+    0x0053_0333, // add   x6, x6, x5
+    0xfff2_8293, // addi  x5, x5, -1
+    0xfe02_9ce3, // bne   x5, x0, -8
+    0x0000_0393, // addi  x7, x0, 0
+    0x0003_238b, // reveal x6 at x7
+    0x0000_000b, // terminate 0
+];
+/// The same, but ends with exit code 1.
+const SUM_AND_FAIL: [u32; 8] = {
+    let mut words = SUM;
+    words[7] = 0x0010_000b;
+    words
+};
+/// The same with 8192 numbers.
+const SUM_TO_ANOTHER: [u32; 8] = {
+    let mut words = SUM;
+    words[0] = 0x0000_22b7;
+    words
+};
+/// Memory that the proof of one segment may take: so little that the sum needs several.
+const SEGMENT_BYTES: usize = 300 << 20;
+/// The sum of the numbers from 1 to 4096.
+const RESULT: u32 = 4096 * 4097 / 2;
+
+/// An execution and its proofs, one for each segment.
+struct Execution {
+    vk: Arc<MultiStarkVerifyingKey<Native>>,
+    proof: ContinuationVmProof<Native>,
+    program_commit: Digest,
+    system: SystemConfig,
+    pc: F,
+}
+
+impl Execution {
+    /// Runs `words` in segments whose proofs take about `memory` bytes.
+    fn prove(words: &[u32], memory: usize) -> Self {
+        let transpiler = Transpiler::<F>::default()
+            .with_extension(Rv32ITranspilerExtension)
+            .with_extension(Rv32MTranspilerExtension)
+            .with_extension(Rv32IoTranspilerExtension);
+        let instructions = transpiler.transpile(words).expect("instructions of the machine");
+        let exe = VmExe::new(Program::new_without_debug_infos_with_option(&instructions, 0));
+        let mut config = Rv32ImConfig::default();
+        config.rv32i.system.segmentation_max_memory = memory;
+        let system = config.rv32i.system.clone();
+        let engine = NativeEngine::new(app_params_with_100_bits_security(20));
+        let (vm, pk) = VirtualMachine::new_with_keygen(engine, Rv32ImCpuBuilder, config).expect("a machine");
+        let program = vm.commit_program_on_device(&exe.program);
+        let (program_commit, pc) = (program.commitment, F::from_u32(exe.pc_start));
+        let mut instance = VmInstance::new(vm, exe.into(), program).expect("a program");
+        let proof = instance.prove_continuations(Vec::<Vec<F>>::new(), |_, _| {}).expect("an execution");
+        Self { vk: Arc::new(pk.get_vk()), proof, program_commit, system, pc }
+    }
+
+    fn initial_root(&self) -> Digest {
+        self.proof.per_segment[0].public_values[MERKLE_AIR_ID][..DIGEST_SIZE].try_into().expect("eight limbs")
+    }
+
+    fn short(&self, child: ShortChild, child_vk: Arc<MultiStarkVerifyingKey<Native>>) -> ShortCircuit {
+        let memory_dimensions = self.system.memory_config.memory_dimensions();
+        ShortCircuit { child, child_vk, memory_dimensions, user_public_values: self.system.num_public_values }
+    }
+}
+
+/// Parameters of the last layer: at least 100 proven bits.
+fn last_params() -> SystemParams {
+    params_with_100_bits_security(4, 2, 18, 40, 18, 18, WhirProximityStrategy::ListDecoding { m: 1 }, 4, 20, 4)
+}
+
+fn expected_values() -> Vec<u8> {
+    let mut values = RESULT.to_le_bytes().to_vec();
+    values.resize(32, 0);
+    values
+}
+
+/// Every kind of change of a proof's parts is rejected, whatever `check` compares.
+fn rejects_changes(proof: &Proof<KeccakConfig>, check: &dyn Fn(&Proof<KeccakConfig>) -> bool) {
+    assert!(check(proof));
+    let changes: [(&str, &dyn Fn(&mut Proof<KeccakConfig>)); 12] = [
+        ("commitment", &|p| p.common_main_commit[31] ^= 1),
+        ("gkr claim", &|p| p.gkr_proof.q0_claim += EF::ONE),
+        ("gkr sumcheck", &|p| p.gkr_proof.sumcheck_polys[1][0][0] += EF::ONE),
+        ("constraint sumcheck", &|p| p.batch_constraint_proof.univariate_round_coeffs[0] += EF::ONE),
+        ("column opening", &|p| p.batch_constraint_proof.column_openings[0][0][0] += EF::ONE),
+        ("stacked opening", &|p| p.stacking_proof.stacking_openings[0][0] += EF::ONE),
+        ("out-of-domain value", &|p| p.whir_proof.ood_values[0] += EF::ONE),
+        ("opened row", &|p| p.whir_proof.initial_round_opened_rows[0][0][0][0] += F::ONE),
+        ("merkle path", &|p| p.whir_proof.initial_round_merkle_proofs[0][0][0][0] ^= 1),
+        ("final polynomial", &|p| p.whir_proof.final_poly[0] += EF::ONE),
+        ("missing AIR", &|p| p.trace_vdata[0] = None),
+        ("height", &|p| p.trace_vdata[3].as_mut().expect("present").log_height += 1),
+    ];
+    for (name, change) in changes {
+        let mut changed = proof.clone();
+        change(&mut changed);
+        // The back end's verifier may also refuse by a panic, which is a refusal here; a contract reverts.
+        let accepted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&changed))).unwrap_or(false);
+        assert!(!accepted, "a changed {name} is accepted");
+    }
+    for air in 0..proof.public_values.len() {
+        for value in 0..proof.public_values[air].len() {
+            let mut changed = proof.clone();
+            changed.public_values[air][value] += F::ONE;
+            assert!(!check(&changed), "public value {value} of AIR {air} is free");
+        }
+    }
+}
+
+/// Cheap parameters, for what must fail whatever they are.
+fn cheap_params() -> SystemParams {
+    params_with_100_bits_security(1, 2, 16, 2048, 1, 1, WhirProximityStrategy::UniqueDecoding, 4, 1, 4)
+}
+
+/// Whether a prover that does not look gets anything accepted. It may also fail to make a proof.
+fn accepted<T>(prove: impl FnOnce() -> Result<T, RecursionError>, check: impl FnOnce(&T) -> bool) -> bool {
+    let attempt = std::panic::AssertUnwindSafe(|| prove().is_ok_and(|proof| check(&proof)));
+    std::panic::catch_unwind(attempt).unwrap_or(false)
+}
+
+#[test]
+fn segments_under_one_keccak_proof() {
+    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let segments = &execution.proof.per_segment;
+    assert!((2..=4).contains(&segments.len()), "{} segments", segments.len());
+    let parts = execution.short(ShortChild::Segments, execution.vk.clone());
+    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(last_params()), parts);
+    let engine = KeccakEngine::new(last_params());
+    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc).expect("hashed");
+    let check = |proof: &_, identity: &ShortIdentity| verify_short(&engine, layer.vk(), identity, proof);
+
+    let proof = layer.prove(segments, &execution.proof.user_public_values).expect("a proof");
+    assert_eq!(check(&proof, &identity), Ok(expected_values()));
+    rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
+
+    // A valid proof of something else.
+    let other = |change: &dyn Fn(&mut ShortIdentity)| {
+        let mut other = identity;
+        change(&mut other);
+        check(&proof, &other)
+    };
+    assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
+    assert_eq!(other(&|id| id.constraints[7] += F::ONE), Err(RecursionError::Identity("machine")));
+    assert_eq!(other(&|id| id.child_pre_hash[0] += F::ONE), Err(RecursionError::Identity("machine")));
+}
+
+#[test]
+fn segments_that_do_not_fit_have_no_accepted_proof() {
+    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let (segments, user) = (&execution.proof.per_segment, &execution.proof.user_public_values);
+    let parts = execution.short(ShortChild::Segments, execution.vk.clone());
+    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(cheap_params()), parts);
+    let engine = KeccakEngine::new(cheap_params());
+    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc).expect("hashed");
+    let check = |proof: &_| verify_short(&engine, layer.vk(), &identity, proof);
+    assert_eq!(check(&layer.prove(segments, user).expect("a proof")), Ok(expected_values()));
+
+    assert_eq!(layer.prove(&[], user).err(), Some(RecursionError::NoSegments));
+    let many = vec![segments[0].clone(); 5];
+    assert_eq!(layer.prove(&many, user).err(), Some(RecursionError::TooMany { limit: 4, actual: 5 }));
+    let mut fewer_values = user.clone();
+    fewer_values.public_values.pop();
+    let lengths = RecursionError::UserPublicValues { expected: 32, actual: 31 };
+    assert_eq!(layer.prove(segments, &fewer_values).err(), Some(lengths));
+    let mut invalid = segments.clone();
+    invalid[1].gkr_proof.q0_claim += EF::ONE;
+    assert!(matches!(layer.prove(&invalid, user), Err(RecursionError::Child { index: 1, .. })));
+
+    let swapped: Vec<_> = segments.iter().rev().cloned().collect();
+    let mut repeated = segments.clone();
+    repeated[1] = repeated[0].clone();
+    let mut forged = user.clone();
+    forged.public_values[0] += F::ONE;
+    let attacks = [
+        ("swapped segments", swapped.as_slice(), user),
+        ("a repeated segment", repeated.as_slice(), user),
+        ("no first segment", &segments[1..], user),
+        ("no last segment", &segments[..segments.len() - 1], user),
+        ("other public values", segments.as_slice(), &forged),
+    ];
+    for (name, segments, user) in attacks {
+        assert!(!accepted(|| layer.prove(segments, user), |proof| check(proof).is_ok()), "{name}: accepted");
+    }
+
+    // Another program, and one that fails, on the same machine.
+    for words in [&SUM_AND_FAIL, &SUM_TO_ANOTHER] {
+        let other = Execution::prove(words, 4 << 30);
+        let prove = || layer.prove(&other.proof.per_segment, &other.proof.user_public_values);
+        assert!(!accepted(prove, |proof| check(proof).is_ok()), "{words:?}: accepted");
+    }
+}
+
+#[test]
+fn any_number_of_segments_under_one_keccak_proof() {
+    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let params = LayerParams {
+        leaf: leaf_params_with_100_bits_security(),
+        internal: internal_params_with_100_bits_security(),
+        recursive: internal_params_with_100_bits_security(),
+    };
+    let layers = Layers::new(execution.vk.clone(), &params);
+    let layers = Layers::from_keys(execution.vk.clone(), layers.keys());
+    assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
+    let child = layers.aggregate(&execution.proof.per_segment).expect("a proof");
+    let dimensions = execution.system.memory_config.memory_dimensions();
+    let circuit = LastCircuit::new(&layers, dimensions, execution.system.num_public_values);
+    let last = LastLayer::new(KeccakEngine::new(last_params()), circuit.clone());
+    let proof = last.prove(&child, &execution.proof.user_public_values).expect("a proof");
+
+    let commit = last.constraints_commit().expect("hashed");
+    let identity = Identity::new(&layers, &execution.program_commit, &execution.initial_root(), execution.pc, commit);
+    let engine = KeccakEngine::new(last_params());
+    let check = |proof: &_, identity: &Identity| verify(&engine, last.vk(), identity, proof);
+    assert_eq!(check(&proof, &identity), Ok(expected_values()));
+    rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
+    let other = |change: &dyn Fn(&mut Identity)| {
+        let mut other = identity;
+        change(&mut other);
+        check(&proof, &other)
+    };
+    assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
+    assert_eq!(other(&|id| id.machine[0] += F::ONE), Err(RecursionError::Identity("machine")));
+    assert_eq!(other(&|id| id.constraints[0] += F::ONE), Err(RecursionError::Identity("recursive layer")));
+
+    let mut forged = execution.proof.user_public_values.clone();
+    forged.public_values[0] += F::ONE;
+    let cheap = LastLayer::new(KeccakEngine::new(cheap_params()), circuit);
+    let check = |proof: &_| verify(&KeccakEngine::new(cheap_params()), cheap.vk(), &identity, proof).is_ok();
+    assert!(accepted(|| cheap.prove(&child, &execution.proof.user_public_values), |proof| check(proof)));
+    assert!(!accepted(|| cheap.prove(&child, &forged), |proof| check(proof)), "other public values: accepted");
+}
