@@ -2,19 +2,16 @@
 //!
 //! usage: recursion-figures ELF key=value ...   (see `docs/proving-figures.md`)
 
-#[path = "../tests/support/keccak.rs"]
-mod keccak;
-
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
+use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
 use exclave_prover::recursion::{
     self, Identity, LastCircuit, LastLayer, LayerKeys, LayerParams, Layers, Native, NativeEngine, ShortChild,
     ShortCircuit, ShortLayer,
 };
-use keccak::{KeccakConfig, KeccakEngine};
 use openvm_circuit::arch::*;
 use openvm_circuit::system::memory::merkle::public_values::UserPublicValuesProof;
 use openvm_instructions::exe::VmExe;
@@ -346,8 +343,7 @@ fn last_stage<E>(
     let proof = timed("last prove", || last.prove(child, &app.user).unwrap());
     shape(tag, &proof, last.vk(), &last.air_names(), args.get("airs", 0) > 0);
     println!("  encoded={} bytes", proof.encode_to_vec().unwrap().len());
-    let identity =
-        Identity::new(layers, &app.identity.0, &app.identity.1, app.identity.2, last.constraints_commit().unwrap());
+    let identity = Identity::new(layers, &app.identity.0, &app.identity.1, app.identity.2, last.constraints_commit());
     let values = timed("last verify", || recursion::verify(&engine(params), last.vk(), &identity, &proof).unwrap());
     println!("  public values {values:?}");
 }
@@ -361,7 +357,7 @@ fn short_stage<const ARITY: usize>(args: &Args, tag: &str, parts: ShortCircuit, 
     let proof = timed("short prove", || last.prove(children, &app.user).unwrap());
     shape(tag, &proof, last.vk(), &names, args.get("airs", 0) > 0);
     println!("  encoded={} bytes", proof.encode_to_vec().unwrap().len());
-    let identity = last.identity(&app.identity.0, &app.identity.1, app.identity.2).unwrap();
+    let identity = last.identity(&app.identity.0, &app.identity.1, app.identity.2);
     let values = timed("short verify", || {
         recursion::verify_short(&KeccakEngine::new(params), last.vk(), &identity, &proof).unwrap()
     });

@@ -1,6 +1,10 @@
-//! Proofs of executions on OpenVM's rv32im machine.
+//! Proofs of executions of Exclave's guest.
+//!
+//! The machine and its circuits are OpenVM's rv32im; the proof system is its SWIRL back end, which is generic over hash
+//! and transcript and is given Keccak-256 here, because that is what a contract on L1 hashes cheaply.
 
-#![forbid(unsafe_code)]
-#![warn(missing_docs)]
-
+pub mod error;
+pub mod keccak;
+pub mod machine;
+pub mod parameters;
 pub mod recursion;

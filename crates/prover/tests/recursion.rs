@@ -1,15 +1,13 @@
 //! Proves a small program of several segments down to one Keccak proof, and tries to pass off others.
 
-#[path = "support/keccak.rs"]
-mod keccak;
-
 use std::sync::Arc;
 
+use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
+use exclave_prover::parameters::{proven_security, SECURITY_BITS};
 use exclave_prover::recursion::{
-    verify, verify_short, Identity, LastCircuit, LastLayer, LayerParams, Layers, Native, NativeEngine, RecursionError,
-    ShortChild, ShortCircuit, ShortIdentity, ShortLayer,
+    last_parameters, layer_parameters, recursive_segment_parameters, verify, verify_short, Identity, LastCircuit,
+    LastLayer, Layers, Native, NativeEngine, RecursionError, ShortChild, ShortCircuit, ShortIdentity, ShortLayer,
 };
-use keccak::{KeccakConfig, KeccakEngine};
 use openvm_circuit::arch::{ContinuationVmProof, SystemConfig, VirtualMachine, VmInstance, MERKLE_AIR_ID};
 use openvm_instructions::exe::VmExe;
 use openvm_instructions::program::Program;
@@ -17,12 +15,10 @@ use openvm_rv32im_circuit::{Rv32ImConfig, Rv32ImCpuBuilder};
 use openvm_rv32im_transpiler::{Rv32ITranspilerExtension, Rv32IoTranspilerExtension, Rv32MTranspilerExtension};
 use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
+use openvm_stark_backend::soundness::SoundnessCalculator;
 use openvm_stark_backend::{StarkEngine, SystemParams, WhirProximityStrategy};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
-use openvm_stark_sdk::config::{
-    app_params_with_100_bits_security, internal_params_with_100_bits_security, leaf_params_with_100_bits_security,
-    params_with_100_bits_security,
-};
+use openvm_stark_sdk::config::params_with_100_bits_security;
 use openvm_transpiler::transpiler::Transpiler;
 use p3_field::PrimeCharacteristicRing;
 
@@ -75,7 +71,7 @@ impl Execution {
         let mut config = Rv32ImConfig::default();
         config.rv32i.system.segmentation_max_memory = memory;
         let system = config.rv32i.system.clone();
-        let engine = NativeEngine::new(app_params_with_100_bits_security(20));
+        let engine = NativeEngine::new(recursive_segment_parameters());
         let (vm, pk) = VirtualMachine::new_with_keygen(engine, Rv32ImCpuBuilder, config).expect("a machine");
         let program = vm.commit_program_on_device(&exe.program);
         let (program_commit, pc) = (program.commitment, F::from_u32(exe.pc_start));
@@ -92,11 +88,6 @@ impl Execution {
         let memory_dimensions = self.system.memory_config.memory_dimensions();
         ShortCircuit { child, child_vk, memory_dimensions, user_public_values: self.system.num_public_values }
     }
-}
-
-/// Parameters of the last layer: at least 100 proven bits.
-fn last_params() -> SystemParams {
-    params_with_100_bits_security(4, 2, 18, 40, 18, 18, WhirProximityStrategy::ListDecoding { m: 1 }, 4, 20, 4)
 }
 
 fn expected_values() -> Vec<u8> {
@@ -155,23 +146,25 @@ fn segments_under_one_keccak_proof() {
     let segments = &execution.proof.per_segment;
     assert!((2..=4).contains(&segments.len()), "{} segments", segments.len());
     let parts = execution.short(ShortChild::Segments, execution.vk.clone());
-    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(last_params()), parts);
-    let engine = KeccakEngine::new(last_params());
-    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc).expect("hashed");
-    let check = |proof: &_, identity: &ShortIdentity| verify_short(&engine, layer.vk(), identity, proof);
+    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(last_parameters()), parts);
+    let engine = KeccakEngine::new(last_parameters());
+    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc);
+    let check = |proof: &_, identity: &ShortIdentity<_>| verify_short(&engine, layer.vk(), identity, proof);
+    assert!(SoundnessCalculator::calculate_from_vk(&execution.vk).total_bits >= SECURITY_BITS);
+    assert!(proven_security(layer.vk()).total_bits >= SECURITY_BITS);
 
     let proof = layer.prove(segments, &execution.proof.user_public_values).expect("a proof");
     assert_eq!(check(&proof, &identity), Ok(expected_values()));
     rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
 
     // A valid proof of something else.
-    let other = |change: &dyn Fn(&mut ShortIdentity)| {
+    let other = |change: &dyn Fn(&mut ShortIdentity<[u8; 32]>)| {
         let mut other = identity;
         change(&mut other);
         check(&proof, &other)
     };
     assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
-    assert_eq!(other(&|id| id.constraints[7] += F::ONE), Err(RecursionError::Identity("machine")));
+    assert_eq!(other(&|id| id.constraints[7] ^= 1), Err(RecursionError::Identity("machine")));
     assert_eq!(other(&|id| id.child_pre_hash[0] += F::ONE), Err(RecursionError::Identity("machine")));
 }
 
@@ -182,7 +175,7 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
     let parts = execution.short(ShortChild::Segments, execution.vk.clone());
     let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(cheap_params()), parts);
     let engine = KeccakEngine::new(cheap_params());
-    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc).expect("hashed");
+    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc);
     let check = |proof: &_| verify_short(&engine, layer.vk(), &identity, proof);
     assert_eq!(check(&layer.prove(segments, user).expect("a proof")), Ok(expected_values()));
 
@@ -224,34 +217,33 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
 #[test]
 fn any_number_of_segments_under_one_keccak_proof() {
     let execution = Execution::prove(&SUM, SEGMENT_BYTES);
-    let params = LayerParams {
-        leaf: leaf_params_with_100_bits_security(),
-        internal: internal_params_with_100_bits_security(),
-        recursive: internal_params_with_100_bits_security(),
-    };
-    let layers = Layers::new(execution.vk.clone(), &params);
+    let layers = Layers::new(execution.vk.clone(), &layer_parameters());
     let layers = Layers::from_keys(execution.vk.clone(), layers.keys());
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
     let child = layers.aggregate(&execution.proof.per_segment).expect("a proof");
     let dimensions = execution.system.memory_config.memory_dimensions();
     let circuit = LastCircuit::new(&layers, dimensions, execution.system.num_public_values);
-    let last = LastLayer::new(KeccakEngine::new(last_params()), circuit.clone());
+    let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone());
     let proof = last.prove(&child, &execution.proof.user_public_values).expect("a proof");
 
-    let commit = last.constraints_commit().expect("hashed");
+    let commit = last.constraints_commit();
     let identity = Identity::new(&layers, &execution.program_commit, &execution.initial_root(), execution.pc, commit);
-    let engine = KeccakEngine::new(last_params());
-    let check = |proof: &_, identity: &Identity| verify(&engine, last.vk(), identity, proof);
+    let engine = KeccakEngine::new(last_parameters());
+    let check = |proof: &_, identity: &Identity<_>| verify(&engine, last.vk(), identity, proof);
+    for key in [&layers.keys().leaf, &layers.keys().internal, &layers.keys().recursive] {
+        assert!(SoundnessCalculator::calculate_from_vk(&key.get_vk()).total_bits >= SECURITY_BITS);
+    }
+    assert!(proven_security(last.vk()).total_bits >= SECURITY_BITS);
     assert_eq!(check(&proof, &identity), Ok(expected_values()));
     rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
-    let other = |change: &dyn Fn(&mut Identity)| {
+    let other = |change: &dyn Fn(&mut Identity<[u8; 32]>)| {
         let mut other = identity;
         change(&mut other);
         check(&proof, &other)
     };
     assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
     assert_eq!(other(&|id| id.machine[0] += F::ONE), Err(RecursionError::Identity("machine")));
-    assert_eq!(other(&|id| id.constraints[0] += F::ONE), Err(RecursionError::Identity("recursive layer")));
+    assert_eq!(other(&|id| id.constraints[0] ^= 1), Err(RecursionError::Identity("recursive layer")));
 
     let mut forged = execution.proof.user_public_values.clone();
     forged.public_values[0] += F::ONE;

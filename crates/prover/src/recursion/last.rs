@@ -13,13 +13,12 @@ use openvm_continuations::circuit::root::{commit, memory, verifier, RootCircuit}
 use openvm_continuations::circuit::{Circuit, SingleAirTraceData};
 use openvm_continuations::VkCommitBytes;
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
-use openvm_recursion_circuit::batch_constraint::expr_eval::CachedTraceRecord;
 use openvm_recursion_circuit::system::{
     CachedTraceCtx, VerifierConfig, VerifierExternalData, VerifierSubCircuit, VerifierTraceGen,
 };
 use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerifyingKey};
 use openvm_stark_backend::proof::Proof;
-use openvm_stark_backend::prover::{DeviceDataTransporter, ProvingContext};
+use openvm_stark_backend::prover::{CommittedTraceData, DeviceDataTransporter, ProvingContext};
 use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{default_duplex_sponge_recorder, Digest, DIGEST_SIZE, EF, F};
 
@@ -46,9 +45,9 @@ impl LastCircuit {
     }
 
     fn sub_circuit(&self) -> VerifierSubCircuit<1> {
-        // The child's constraints are in the common trace, hashed to public values: a commitment of their own would
-        // cost the verifier one more Merkle path for each query.
-        let config = VerifierConfig { continuations_enabled: true, has_cached: false, ..Default::default() };
+        // The child's constraints are a committed trace of their own. Hashed to public values in the common trace, they
+        // would take 280 more columns and nearly half of all cells.
+        let config = VerifierConfig { continuations_enabled: true, ..Default::default() };
         VerifierSubCircuit::new_with_options(self.child_vk.clone(), config)
     }
 }
@@ -58,7 +57,7 @@ pub struct LastLayer<E: StarkEngine> {
     engine: E,
     parts: LastCircuit,
     circuit: RootCircuit<VerifierSubCircuit<1>>,
-    child_record: CachedTraceRecord,
+    child_constraints: CommittedTraceData<E::PB>,
     heights: Option<Vec<usize>>,
     pk: Arc<MultiStarkProvingKey<E::SC>>,
     vk: Arc<MultiStarkVerifyingKey<E::SC>>,
@@ -93,11 +92,8 @@ where
         pk: Arc<MultiStarkProvingKey<SC>>,
         vk: Arc<MultiStarkVerifyingKey<SC>>,
     ) -> Self {
-        let child_record = VerifierTraceGen::<CpuBackend<SC>, SC, ()>::cached_trace_record(
-            circuit.verifier_circuit.as_ref(),
-            &parts.child_vk,
-        );
-        Self { engine, parts, circuit, child_record, heights: None, pk, vk }
+        let child_constraints = circuit.verifier_circuit.commit_child_vk(&engine, &parts.child_vk);
+        Self { engine, parts, circuit, child_constraints, heights: None, pk, vk }
     }
 
     /// Fixes the trace heights, in the key's order, so that all proofs have one shape and one price on L1.
@@ -121,8 +117,8 @@ where
     }
 
     /// Commitment to the recursive layer's constraints that every valid proof shows; see [`super::verify::Identity`].
-    pub fn constraints_commit(&self) -> Option<Digest> {
-        self.child_record.dag_commit_info.as_ref().map(|info| info.commit)
+    pub fn constraints_commit(&self) -> SC::Digest {
+        self.child_constraints.commitment
     }
 
     /// Proves that `child` is valid and that `user` are the public values in its final memory.
@@ -190,7 +186,7 @@ where
             .verifier_circuit
             .generate_proving_ctxs(
                 &self.parts.child_vk,
-                CachedTraceCtx::Records(self.child_record.clone()),
+                CachedTraceCtx::PcsData(self.child_constraints.clone()),
                 std::slice::from_ref(child),
                 &mut external,
                 &(),

@@ -17,23 +17,23 @@ use openvm_continuations::circuit::root::{commit, memory};
 use openvm_continuations::circuit::subair::{MerkleRootBus, MerkleTreeInternalBus};
 use openvm_continuations::circuit::{Circuit, SubCircuitTraceData};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
-use openvm_recursion_circuit::batch_constraint::expr_eval::CachedTraceRecord;
 use openvm_recursion_circuit::system::{
     AggregationSubCircuit, CachedTraceCtx, VerifierConfig, VerifierExternalData, VerifierSubCircuit, VerifierTraceGen,
 };
 use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerifyingKey};
 use openvm_stark_backend::p3_matrix::dense::RowMajorMatrix;
 use openvm_stark_backend::proof::Proof;
-use openvm_stark_backend::prover::{AirProvingContext, DeviceDataTransporter, ProvingContext};
+use openvm_stark_backend::prover::{AirProvingContext, CommittedTraceData, DeviceDataTransporter, ProvingContext};
 use openvm_stark_backend::{AirRef, StarkEngine, StarkProtocolConfig};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{default_duplex_sponge_recorder, Digest, DIGEST_SIZE, EF, F};
 use openvm_verify_stark_host::pvs::{VerifierBasePvs, VkCommit, VmPvs};
-use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, VERIFIER_PVS_AIR_ID, VM_PVS_AIR_ID};
+use openvm_verify_stark_host::pvs::{VERIFIER_PVS_AIR_ID, VM_PVS_AIR_ID};
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 
 use super::error::{air_count, RecursionError};
 use super::layers::{Native, NativeEngine};
 use super::memory_root::MemoryRootAir;
+use super::verify::constraints_of;
 
 /// What the circuit verifies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,11 +59,11 @@ pub struct ShortCircuit {
 
 /// What a verifier pins besides the verifying key.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ShortIdentity {
+pub struct ShortIdentity<Commitment> {
     /// The program (`compute_exe_commit` in `openvm-circuit`, `system/program/trace.rs`).
     pub program: Digest,
-    /// The children's constraints, as the circuit evaluates them.
-    pub constraints: Digest,
+    /// Commitment to the children's constraints that the circuit evaluates, under its own configuration.
+    pub constraints: Commitment,
     /// Hash of the children's verifying key.
     pub child_pre_hash: Digest,
     /// What the children are.
@@ -75,7 +75,7 @@ pub struct ShortLayer<E: StarkEngine, const ARITY: usize> {
     engine: E,
     parts: ShortCircuit,
     circuit: InnerCircuit<VerifierSubCircuit<ARITY>>,
-    child_record: CachedTraceRecord,
+    child_constraints: CommittedTraceData<E::PB>,
     pk: Arc<MultiStarkProvingKey<E::SC>>,
     vk: Arc<MultiStarkVerifyingKey<E::SC>>,
 }
@@ -88,16 +88,12 @@ where
 {
     /// Generates the key.
     pub fn new(engine: E, parts: ShortCircuit) -> Self {
-        // The child's constraints are in the common trace, hashed to public values: see `last.rs`.
-        let config = VerifierConfig { continuations_enabled: true, has_cached: false, ..Default::default() };
+        let config = VerifierConfig { continuations_enabled: true, ..Default::default() };
         let verifier = VerifierSubCircuit::<ARITY>::new_with_options(parts.child_vk.clone(), config);
         let circuit = InnerCircuit::new(Arc::new(verifier), None);
         let (pk, vk) = engine.keygen(&airs::<SC, ARITY>(&circuit, &parts));
-        let child_record = VerifierTraceGen::<CpuBackend<SC>, SC, ()>::cached_trace_record(
-            circuit.verifier_circuit.as_ref(),
-            &parts.child_vk,
-        );
-        Self { engine, parts, circuit, child_record, pk: Arc::new(pk), vk: Arc::new(vk) }
+        let child_constraints = circuit.verifier_circuit.commit_child_vk(&engine, &parts.child_vk);
+        Self { engine, parts, circuit, child_constraints, pk: Arc::new(pk), vk: Arc::new(vk) }
     }
 
     /// The proving key.
@@ -111,13 +107,13 @@ where
     }
 
     /// The identity of a program whose code has the commitment `program_commit`.
-    pub fn identity(&self, program_commit: &Digest, initial_root: &Digest, initial_pc: F) -> Option<ShortIdentity> {
-        Some(ShortIdentity {
+    pub fn identity(&self, program_commit: &Digest, initial_root: &Digest, initial_pc: F) -> ShortIdentity<SC::Digest> {
+        ShortIdentity {
             program: compute_exe_commit(&vm_poseidon2_hasher(), program_commit, initial_root, initial_pc),
-            constraints: self.child_record.dag_commit_info.as_ref()?.commit,
+            constraints: self.child_constraints.commitment,
             child_pre_hash: self.parts.child_vk.pre_hash,
             child: self.parts.child,
-        })
+        }
     }
 
     /// Proves that the children are valid, follow each other, and that `user` are the public values at their end.
@@ -193,7 +189,7 @@ where
             .verifier_circuit
             .generate_proving_ctxs(
                 &self.parts.child_vk,
-                CachedTraceCtx::Records(self.child_record.clone()),
+                CachedTraceCtx::PcsData(self.child_constraints.clone()),
                 children,
                 &mut external,
                 &(),
@@ -247,7 +243,7 @@ fn final_root(child: &Proof<Native>, is_segment: bool) -> Option<Digest> {
 pub fn verify_short<SC, E>(
     engine: &E,
     vk: &MultiStarkVerifyingKey<SC>,
-    identity: &ShortIdentity,
+    identity: &ShortIdentity<SC::Digest>,
     proof: &Proof<SC>,
 ) -> Result<Vec<u8>, RecursionError>
 where
@@ -275,7 +271,7 @@ where
                 && base.app_vk_commit == app
         }
     };
-    if !same_child || values(CONSTRAINT_EVAL_AIR_ID) != identity.constraints {
+    if !same_child || constraints_of(proof) != Some(&identity.constraints) {
         return Err(RecursionError::Identity("machine"));
     }
     let hasher = vm_poseidon2_hasher();

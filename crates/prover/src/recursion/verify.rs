@@ -11,27 +11,28 @@ use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
-use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, VERIFIER_PVS_AIR_ID};
+use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, CONSTRAINT_EVAL_CACHED_INDEX, VERIFIER_PVS_AIR_ID};
 use p3_field::PrimeField32;
 
 use super::error::{air_count, RecursionError};
 use super::layers::Layers;
 
-/// What a verifier of last proofs pins besides the verifying key: three digests of eight field elements.
+/// What a verifier of last proofs pins besides the verifying key: two digests of eight field elements and a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity<Commitment> {
     /// The program: its code, its initial memory and its first program counter (`compute_exe_commit` in
     /// `openvm-circuit`, `system/program/trace.rs`).
     pub program: Digest,
     /// The virtual machine and the two layers above it: a hash of the commitments to the constraints and of the
     /// verifying keys' hashes of app, leaf and internal layer (`RootVerifierPvs::app_vm_commit`).
     pub machine: Digest,
-    /// The constraints of the recursive layer, as the last circuit evaluates them. Without this comparison a prover
-    /// could have any other constraints checked: the verifying key of the last layer depends on their shape alone.
-    pub constraints: Digest,
+    /// Commitment, under the last layer's configuration, to the constraints of the recursive layer that the last circuit
+    /// evaluates. Without this comparison a prover could have any other constraints checked: the verifying key of the
+    /// last layer depends on their shape alone.
+    pub constraints: Commitment,
 }
 
-impl Identity {
+impl<Commitment> Identity<Commitment> {
     /// The identity of a program on the virtual machine of `layers`.
     ///
     /// `program_commit` is the commitment to the program's code, `initial_root` the root of the initial memory,
@@ -41,7 +42,7 @@ impl Identity {
         program_commit: &Digest,
         initial_root: &Digest,
         initial_pc: F,
-        constraints: Digest,
+        constraints: Commitment,
     ) -> Self {
         let program = compute_exe_commit(&vm_poseidon2_hasher(), program_commit, initial_root, initial_pc);
         let commits = layers.vk_commits().map(|commit| [commit.cached_commit, commit.vk_pre_hash]);
@@ -57,7 +58,7 @@ impl Identity {
 pub fn verify<SC, E>(
     engine: &E,
     vk: &MultiStarkVerifyingKey<SC>,
-    identity: &Identity,
+    identity: &Identity<SC::Digest>,
     proof: &Proof<SC>,
 ) -> Result<Vec<u8>, RecursionError>
 where
@@ -77,7 +78,7 @@ where
     if machine != identity.machine {
         return Err(RecursionError::Identity("machine"));
     }
-    if values(CONSTRAINT_EVAL_AIR_ID) != identity.constraints {
+    if constraints_of(proof) != Some(&identity.constraints) {
         return Err(RecursionError::Identity("recursive layer"));
     }
     values(USER_PVS_COMMIT_AIR_ID)
@@ -86,4 +87,9 @@ where
             u8::try_from(value.as_canonical_u32()).map_err(|_| RecursionError::Identity("kind of public values"))
         })
         .collect()
+}
+
+/// The commitment to its child's constraints that a proof shows.
+pub(super) fn constraints_of<SC: StarkProtocolConfig>(proof: &Proof<SC>) -> Option<&SC::Digest> {
+    proof.trace_vdata.get(CONSTRAINT_EVAL_AIR_ID)?.as_ref()?.cached_commitments.get(CONSTRAINT_EVAL_CACHED_INDEX)
 }
