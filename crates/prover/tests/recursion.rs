@@ -45,8 +45,8 @@ const SUM_TO_ANOTHER: [u32; 8] = {
     words[0] = 0x0000_22b7;
     words
 };
-/// Memory that the proof of one segment may take: so little that the sum needs several.
-const SEGMENT_BYTES: usize = 300 << 20;
+/// Segments that the sum is proven in.
+const SEGMENTS: usize = 3;
 /// The sum of the numbers from 1 to 4096.
 const RESULT: u32 = 4096 * 4097 / 2;
 
@@ -60,19 +60,36 @@ struct Execution {
 }
 
 impl Execution {
-    /// Runs `words` in segments whose proofs take about `memory` bytes.
-    fn prove(words: &[u32], memory: usize) -> Self {
+    /// Runs `words` in `segments` segments.
+    fn prove(words: &[u32], segments: usize) -> Self {
         let transpiler = Transpiler::<F>::default()
             .with_extension(Rv32ITranspilerExtension)
             .with_extension(Rv32MTranspilerExtension)
             .with_extension(Rv32IoTranspilerExtension);
         let instructions = transpiler.transpile(words).expect("instructions of the machine");
         let exe = VmExe::new(Program::new_without_debug_infos_with_option(&instructions, 0));
-        let mut config = Rv32ImConfig::default();
-        config.rv32i.system.segmentation_max_memory = memory;
-        let system = config.rv32i.system.clone();
-        let engine = NativeEngine::new(recursive_segment_parameters());
-        let (vm, pk) = VirtualMachine::new_with_keygen(engine, Rv32ImCpuBuilder, config).expect("a machine");
+        let machine = |memory: usize| {
+            let mut config = Rv32ImConfig::default();
+            config.rv32i.system.segmentation_max_memory = memory;
+            let engine = NativeEngine::new(recursive_segment_parameters());
+            VirtualMachine::new_with_keygen(engine, Rv32ImCpuBuilder, config).expect("a machine")
+        };
+        // The less memory a segment's proof may take, the more segments there are.
+        let (mut low, mut high) = (1 << 20, 1 << 34);
+        while high - low > 1 << 16 {
+            let memory = (low + high) / 2;
+            let (vm, _) = machine(memory);
+            let interpreter = vm.metered_interpreter(&exe).expect("a program");
+            let inputs = Vec::<Vec<F>>::new();
+            let (found, _) = interpreter.execute_metered(inputs, vm.build_metered_ctx(&exe)).expect("an execution");
+            if found.len() > segments {
+                low = memory;
+            } else {
+                high = memory;
+            }
+        }
+        let (vm, pk) = machine(high);
+        let system = vm.config().rv32i.system.clone();
         let program = vm.commit_program_on_device(&exe.program);
         let (program_commit, pc) = (program.commitment, F::from_u32(exe.pc_start));
         let mut instance = VmInstance::new(vm, exe.into(), program).expect("a program");
@@ -142,9 +159,9 @@ fn accepted<T>(prove: impl FnOnce() -> Result<T, RecursionError>, check: impl Fn
 
 #[test]
 fn segments_under_one_keccak_proof() {
-    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let execution = Execution::prove(&SUM, SEGMENTS);
     let segments = &execution.proof.per_segment;
-    assert!((2..=4).contains(&segments.len()), "{} segments", segments.len());
+    assert_eq!(segments.len(), SEGMENTS);
     let parts = execution.short(ShortChild::Segments, execution.vk.clone());
     let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(last_parameters()), parts);
     let engine = KeccakEngine::new(last_parameters());
@@ -170,7 +187,7 @@ fn segments_under_one_keccak_proof() {
 
 #[test]
 fn segments_that_do_not_fit_have_no_accepted_proof() {
-    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let execution = Execution::prove(&SUM, SEGMENTS);
     let (segments, user) = (&execution.proof.per_segment, &execution.proof.user_public_values);
     let parts = execution.short(ShortChild::Segments, execution.vk.clone());
     let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(cheap_params()), parts);
@@ -208,7 +225,7 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
 
     // Another program, and one that fails, on the same machine.
     for words in [&SUM_AND_FAIL, &SUM_TO_ANOTHER] {
-        let other = Execution::prove(words, 4 << 30);
+        let other = Execution::prove(words, 1);
         let prove = || layer.prove(&other.proof.per_segment, &other.proof.user_public_values);
         assert!(!accepted(prove, |proof| check(proof).is_ok()), "{words:?}: accepted");
     }
@@ -216,7 +233,7 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
 
 #[test]
 fn any_number_of_segments_under_one_keccak_proof() {
-    let execution = Execution::prove(&SUM, SEGMENT_BYTES);
+    let execution = Execution::prove(&SUM, SEGMENTS);
     let layers = Layers::new(execution.vk.clone(), &layer_parameters());
     let layers = Layers::from_keys(execution.vk.clone(), layers.keys());
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
