@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::iter::zip;
 
 const ELEMENT: usize = 4;
-const EXTENSION: usize = 4 * ELEMENT;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EncodingError {

@@ -8,4 +8,5 @@ pub mod error;
 pub mod keccak;
 pub mod machine;
 pub mod parameters;
+pub mod solidity;
 pub mod trace;
