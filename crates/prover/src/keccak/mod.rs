@@ -4,6 +4,7 @@
 
 mod config;
 mod engine;
+mod grinding;
 mod merkle;
 mod transcript;
 

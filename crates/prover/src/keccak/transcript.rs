@@ -1,9 +1,8 @@
 //! The Fiat-Shamir transcript: a chain of Keccak-256 hashes.
 
-use super::{element_bytes, Challenge, Digest, KeccakConfig, Val};
+use super::{element_bytes, grinding, Challenge, Digest, KeccakConfig, Val};
 use openvm_stark_backend::FiatShamirTranscript;
-use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
-use rayon::prelude::*;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField32};
 use sha3::{Digest as _, Keccak256};
 
 /// What the first state is the hash of. The verifying key's hash, which covers parameters and circuits, and the
@@ -56,11 +55,6 @@ impl KeccakTranscript {
         self.available = self.state.chunks_exact(8).rev().map(sample_from).collect();
         debug_assert_eq!(self.available.len(), SAMPLES_PER_HASH);
     }
-
-    fn begins_with_zeros(digest: &Digest, bits: usize) -> bool {
-        let [a, b, c, d, ..] = *digest;
-        u32::from_be_bytes([a, b, c, d]).leading_zeros() as usize >= bits
-    }
 }
 
 /// A base field element from eight bytes, big-endian.
@@ -97,7 +91,7 @@ impl FiatShamirTranscript<KeccakConfig> for KeccakTranscript {
         }
         self.absorb(&element_bytes(witness));
         self.advance();
-        Self::begins_with_zeros(&self.state, bits)
+        grinding::begins_with_zeros(&self.state, bits)
     }
 
     fn grind(&mut self, bits: usize) -> Val {
@@ -105,17 +99,9 @@ impl FiatShamirTranscript<KeccakConfig> for KeccakTranscript {
         if bits == 0 {
             return Val::ZERO;
         }
-        let mut prefix = Keccak256::new();
-        prefix.update(self.state);
-        prefix.update(&self.observed);
-        let witness = (0..1u32 << 31)
-            .into_par_iter()
-            .map(Val::from_u32)
-            .find_any(|witness| {
-                let digest = prefix.clone().chain_update(element_bytes(*witness)).finalize().into();
-                Self::begins_with_zeros(&digest, bits)
-            })
-            .expect("one element in 2^bits does");
+        let prefix = [&self.state[..], &self.observed].concat();
+        let found = grinding::find(&prefix, bits, Val::ORDER_U32).expect("one element in 2^bits does");
+        let witness = Val::from_u32(found);
         assert!(self.check_witness(bits, witness));
         witness
     }
