@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {TestBase} from "./support/TestBase.sol";
 
 interface IProofVerifier {
-    function verify(bytes calldata proof) external view;
+    function verify(bytes calldata proof) external view returns (bytes32 statement);
 }
 
 contract ProofVerifierTest is TestBase {
@@ -17,7 +17,10 @@ contract ProofVerifierTest is TestBase {
             string memory name = string.concat("ConstraintEvaluator", toString(i));
             evaluators[i] = vm.deployCode(string.concat(name, ".sol:", name), "");
         }
-        verifier = IProofVerifier(vm.deployCode("ProofVerifier.sol:ProofVerifier", abi.encode(evaluators)));
+        address constraints = vm.deployCode("ConstraintVerifier.sol:ConstraintVerifier", abi.encode(evaluators));
+        address openings = vm.deployCode("OpeningVerifier.sol:OpeningVerifier", "");
+        verifier =
+            IProofVerifier(vm.deployCode("ProofVerifier.sol:ProofVerifier", abi.encode(constraints, openings)));
         proof = vm.readFileBinary("test/fixtures/proof/proof.bin");
     }
 

@@ -36,9 +36,12 @@ struct Context {
     /// Openings: of the common parts of all traces, then of all other parts.
     uint256 commonOpenings;
     uint256 otherOpenings;
-    /// The point at which stacked columns are opened, and calldata offset of these openings.
+    /// The point at which stacked columns are opened, and calldata offset of these openings. The challenge that batches
+    /// them, and what they batch to.
     uint256 u;
     uint256 stackedOpenings;
+    uint256 mu;
+    uint256 claim;
 }
 
 /// @title Words in memory.

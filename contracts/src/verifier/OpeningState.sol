@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {VerifyingKey} from "./generated/VerifyingKey.sol";
 
 /// @title Words that a verification carries from one part to the next: where each is.
-/// @dev All are hashed when a verification is interrupted. After the first round nothing is left of `VARIABLE` on.
+/// @dev After the first round nothing is left of `VARIABLE` on.
 library OpeningState {
     /// @dev Hash of the proof's head, the transcript's state, and the number of the next round.
     uint256 internal constant HEAD = 0;
@@ -20,6 +20,7 @@ library OpeningState {
     uint256 internal constant OUTSIDE = GAMMAS + VerifyingKey.ROUNDS;
     uint256 internal constant ALPHAS = OUTSIDE + VerifyingKey.ROUNDS;
     uint256 internal constant POINTS = ALPHAS + VerifyingKey.ROUNDS * VerifyingKey.FOLDING;
-    /// @dev For the first round: how many commitments, for each its root and its width, then all stacked openings.
+    /// @dev For the first round: the challenge that batches stacked columns, how many commitments there are, and for each its
+    /// root and its width.
     uint256 internal constant VARIABLE = POINTS + VerifyingKey.TOTAL_QUERIES;
 }

@@ -117,10 +117,12 @@ library ProofShape {
     function read(Context memory context) internal pure {
         unchecked {
             Transcript.observeWord(context, VerifyingKey.PRE_HASH);
+            uint256 start = context.offset;
             uint256 commitments = Memory.allocate(1 + 5 * VerifyingKey.AIRS);
             context.commitments = commitments;
             Memory.store(commitments, 0, word(Transcript.observeBytes(context, 32)));
             readTraces(context);
+            context.head = hash(start, context.offset - start);
             sort(context.traces, context.traceCount);
             requireHeights(context);
             stack(context);
@@ -130,6 +132,15 @@ library ProofShape {
     function word(uint256 offset) private pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := calldataload(offset)
+        }
+    }
+
+    /// @dev Of a part of the calldata. The memory after the allocated one serves as scratch.
+    function hash(uint256 offset, uint256 length) private pure returns (uint256 digest) {
+        assembly ("memory-safe") {
+            let scratch := mload(0x40)
+            calldatacopy(scratch, offset, length)
+            digest := keccak256(scratch, length)
         }
     }
 

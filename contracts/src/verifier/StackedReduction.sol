@@ -67,6 +67,15 @@ library StackedReduction {
         }
     }
 
+    /// @notice Batches the stacked openings into one claim, by powers of a challenge.
+    function batch(Context memory context) internal pure {
+        unchecked {
+            Transcript.requireWork(context, VerifyingKey.BATCHING_WORK);
+            context.mu = Transcript.sample(context);
+            context.claim = Polynomials.horner(context.stackedOpenings, context.totalWidth, context.mu);
+        }
+    }
+
     function columnsOf(Context memory context) private pure returns (uint256 columns) {
         unchecked {
             for (uint256 i; i < context.traceCount; ++i) {

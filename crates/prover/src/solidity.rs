@@ -646,6 +646,11 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let largest = airs.iter().map(|air| columns(air) + air.params.num_public_values).max().unwrap_or(0);
     number("Most openings and public values of an AIR.", "MAX_OPENINGS", largest.to_string());
     let total: usize = airs.iter().map(|air| air.params.width.total_width()).sum();
+    let head = |air: &Air| {
+        8 + 32 * (air.params.width.cached_mains.len() + 1) + 4 * air.params.num_public_values
+    };
+    let head = airs.iter().map(head).sum::<usize>() / 32 + 3;
+    number("Words that a proof's head can have.", "HEAD_WORDS", head.to_string());
     number("Columns of all AIRs.", "COLUMNS", total.to_string());
     number("Linear constraints on heights.", "HEIGHT_CONSTRAINTS", key.inner.trace_height_constraints.len().to_string());
     number("1/6.", "SIXTH", inverse_of(6).to_string());

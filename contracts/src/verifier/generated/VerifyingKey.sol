@@ -24,6 +24,8 @@ library VerifyingKey {
     uint256 internal constant LOG_FINAL = 4;
     /// @dev Degree of the constraints' sumcheck.
     uint256 internal constant DEGREE = 4;
+    uint256 internal constant TOTAL_QUERIES = 124;
+    uint256 internal constant HEAD_WORDS = 100;
     /// @dev Bits of work before the interactions' challenges.
     uint256 internal constant LOGUP_WORK = 22;
     /// @dev Bits of work before openings are batched.
