@@ -46,4 +46,5 @@ interface Vm {
     function lastCallGas() external view returns (Gas memory gas);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function getBlockTimestamp() external view returns (uint256);
+    function readFileBinary(string calldata path) external view returns (bytes memory);
 }
