@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
 use exclave_prover::parameters::{proven_security, SECURITY_BITS};
+use exclave_prover::machine::{machine, Instance};
 use exclave_prover::recursion::{
-    last_parameters, layer_parameters, recursive_segment_parameters, verify, verify_short, Identity, LastCircuit,
-    LastLayer, Layers, Native, NativeEngine, RecursionError, ShortChild, ShortCircuit, ShortIdentity, ShortLayer,
+    last_parameters, layer_parameters, program_identity, verify, Identity, LastCircuit, LastLayer, Layers, Native,
+    RecursionError,
 };
-use openvm_circuit::arch::{ContinuationVmProof, SystemConfig, VirtualMachine, VmInstance, MERKLE_AIR_ID};
+use openvm_circuit::arch::{ContinuationVmProof, SystemConfig};
+use openvm_circuit::system::memory::dimensions::MemoryDimensions;
 use openvm_instructions::exe::VmExe;
 use openvm_instructions::program::Program;
-use openvm_rv32im_circuit::{Rv32ImConfig, Rv32ImCpuBuilder};
 use openvm_rv32im_transpiler::{Rv32ITranspilerExtension, Rv32IoTranspilerExtension, Rv32MTranspilerExtension};
 use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::soundness::SoundnessCalculator;
 use openvm_stark_backend::{StarkEngine, SystemParams, WhirProximityStrategy};
-use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, EF, F};
 use openvm_stark_sdk::config::params_with_100_bits_security;
 use openvm_transpiler::transpiler::Transpiler;
 use p3_field::PrimeCharacteristicRing;
@@ -54,9 +55,8 @@ const RESULT: u32 = 4096 * 4097 / 2;
 struct Execution {
     vk: Arc<MultiStarkVerifyingKey<Native>>,
     proof: ContinuationVmProof<Native>,
-    program_commit: Digest,
+    program: Digest,
     system: SystemConfig,
-    pc: F,
 }
 
 impl Execution {
@@ -68,17 +68,11 @@ impl Execution {
             .with_extension(Rv32IoTranspilerExtension);
         let instructions = transpiler.transpile(words).expect("instructions of the machine");
         let exe = VmExe::new(Program::new_without_debug_infos_with_option(&instructions, 0));
-        let machine = |memory: usize| {
-            let mut config = Rv32ImConfig::default();
-            config.rv32i.system.segmentation_max_memory = memory;
-            let engine = NativeEngine::new(recursive_segment_parameters());
-            VirtualMachine::new_with_keygen(engine, Rv32ImCpuBuilder, config).expect("a machine")
-        };
         // The less memory a segment's proof may take, the more segments there are.
         let (mut low, mut high) = (1 << 20, 1 << 34);
         while high - low > 1 << 16 {
             let memory = (low + high) / 2;
-            let (vm, _) = machine(memory);
+            let (vm, _) = machine(memory).expect("a machine");
             let interpreter = vm.metered_interpreter(&exe).expect("a program");
             let inputs = Vec::<Vec<F>>::new();
             let (found, _) = interpreter.execute_metered(inputs, vm.build_metered_ctx(&exe)).expect("an execution");
@@ -88,22 +82,17 @@ impl Execution {
                 high = memory;
             }
         }
-        let (vm, pk) = machine(high);
-        let system = vm.config().rv32i.system.clone();
-        let program = vm.commit_program_on_device(&exe.program);
-        let (program_commit, pc) = (program.commitment, F::from_u32(exe.pc_start));
-        let mut instance = VmInstance::new(vm, exe.into(), program).expect("a program");
+        let (vm, pk) = machine(high).expect("a machine");
+        let system = vm.config().system.clone();
+        let committed = vm.commit_program_on_device(&exe.program);
+        let program = program_identity(&committed.commitment, &exe, &system.memory_config);
+        let mut instance = Instance::new(vm, exe.into(), committed).expect("a program");
         let proof = instance.prove_continuations(Vec::<Vec<F>>::new(), |_, _| {}).expect("an execution");
-        Self { vk: Arc::new(pk.get_vk()), proof, program_commit, system, pc }
+        Self { vk: Arc::new(pk.get_vk()), proof, program, system }
     }
 
-    fn initial_root(&self) -> Digest {
-        self.proof.per_segment[0].public_values[MERKLE_AIR_ID][..DIGEST_SIZE].try_into().expect("eight limbs")
-    }
-
-    fn short(&self, child: ShortChild, child_vk: Arc<MultiStarkVerifyingKey<Native>>) -> ShortCircuit {
-        let memory_dimensions = self.system.memory_config.memory_dimensions();
-        ShortCircuit { child, child_vk, memory_dimensions, user_public_values: self.system.num_public_values }
+    fn dimensions(&self) -> MemoryDimensions {
+        self.system.memory_config.memory_dimensions()
     }
 }
 
@@ -158,54 +147,25 @@ fn accepted<T>(prove: impl FnOnce() -> Result<T, RecursionError>, check: impl Fn
 }
 
 #[test]
-fn segments_under_one_keccak_proof() {
-    let execution = Execution::prove(&SUM, SEGMENTS);
-    let segments = &execution.proof.per_segment;
-    assert_eq!(segments.len(), SEGMENTS);
-    let parts = execution.short(ShortChild::Segments, execution.vk.clone());
-    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(last_parameters()), parts);
-    let engine = KeccakEngine::new(last_parameters());
-    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc);
-    let check = |proof: &_, identity: &ShortIdentity<_>| verify_short(&engine, layer.vk(), identity, proof);
-    assert!(SoundnessCalculator::calculate_from_vk(&execution.vk).total_bits >= SECURITY_BITS);
-    assert!(proven_security(layer.vk()).total_bits >= SECURITY_BITS);
-
-    let proof = layer.prove(segments, &execution.proof.user_public_values).expect("a proof");
-    assert_eq!(check(&proof, &identity), Ok(expected_values()));
-    rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
-
-    // A valid proof of something else.
-    let other = |change: &dyn Fn(&mut ShortIdentity<[u8; 32]>)| {
-        let mut other = identity;
-        change(&mut other);
-        check(&proof, &other)
-    };
-    assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
-    assert_eq!(other(&|id| id.constraints[7] ^= 1), Err(RecursionError::Identity("machine")));
-    assert_eq!(other(&|id| id.child_pre_hash[0] += F::ONE), Err(RecursionError::Identity("machine")));
-}
-
-#[test]
 fn segments_that_do_not_fit_have_no_accepted_proof() {
     let execution = Execution::prove(&SUM, SEGMENTS);
     let (segments, user) = (&execution.proof.per_segment, &execution.proof.user_public_values);
-    let parts = execution.short(ShortChild::Segments, execution.vk.clone());
-    let layer = ShortLayer::<KeccakEngine, 4>::new(KeccakEngine::new(cheap_params()), parts);
+    let layers = Layers::new(execution.vk.clone(), &layer_parameters());
+    let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
+    let last = LastLayer::new(KeccakEngine::new(cheap_params()), circuit);
+    let identity = Identity::new(&layers, execution.program, last.constraints_commit());
     let engine = KeccakEngine::new(cheap_params());
-    let identity = layer.identity(&execution.program_commit, &execution.initial_root(), execution.pc);
-    let check = |proof: &_| verify_short(&engine, layer.vk(), &identity, proof);
-    assert_eq!(check(&layer.prove(segments, user).expect("a proof")), Ok(expected_values()));
+    let check = |proof: &_| verify(&engine, last.vk(), &identity, proof).is_ok();
+    let prove = |segments: &[_], user: &_| last.prove(&layers.aggregate(segments)?, user);
+    assert!(accepted(|| prove(segments, user), |proof| check(proof)));
 
-    assert_eq!(layer.prove(&[], user).err(), Some(RecursionError::NoSegments));
-    let many = vec![segments[0].clone(); 5];
-    assert_eq!(layer.prove(&many, user).err(), Some(RecursionError::TooMany { limit: 4, actual: 5 }));
     let mut fewer_values = user.clone();
     fewer_values.public_values.pop();
     let lengths = RecursionError::UserPublicValues { expected: 32, actual: 31 };
-    assert_eq!(layer.prove(segments, &fewer_values).err(), Some(lengths));
+    assert_eq!(prove(segments, &fewer_values).err(), Some(lengths));
     let mut invalid = segments.clone();
     invalid[1].gkr_proof.q0_claim += EF::ONE;
-    assert!(matches!(layer.prove(&invalid, user), Err(RecursionError::Child { index: 1, .. })));
+    assert!(matches!(prove(&invalid, user), Err(RecursionError::Child { layer: "leaf", index: 1, .. })));
 
     let swapped: Vec<_> = segments.iter().rev().cloned().collect();
     let mut repeated = segments.clone();
@@ -220,14 +180,14 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
         ("other public values", segments.as_slice(), &forged),
     ];
     for (name, segments, user) in attacks {
-        assert!(!accepted(|| layer.prove(segments, user), |proof| check(proof).is_ok()), "{name}: accepted");
+        assert!(!accepted(|| prove(segments, user), |proof| check(proof)), "{name}: accepted");
     }
 
     // Another program, and one that fails, on the same machine.
     for words in [&SUM_AND_FAIL, &SUM_TO_ANOTHER] {
         let other = Execution::prove(words, 1);
-        let prove = || layer.prove(&other.proof.per_segment, &other.proof.user_public_values);
-        assert!(!accepted(prove, |proof| check(proof).is_ok()), "{words:?}: accepted");
+        let prove = || prove(&other.proof.per_segment, &other.proof.user_public_values);
+        assert!(!accepted(prove, |proof| check(proof)), "{words:?}: accepted");
     }
 }
 
@@ -238,13 +198,12 @@ fn any_number_of_segments_under_one_keccak_proof() {
     let layers = Layers::from_keys(execution.vk.clone(), layers.keys());
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
     let child = layers.aggregate(&execution.proof.per_segment).expect("a proof");
-    let dimensions = execution.system.memory_config.memory_dimensions();
-    let circuit = LastCircuit::new(&layers, dimensions, execution.system.num_public_values);
+    let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
     let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone());
     let proof = last.prove(&child, &execution.proof.user_public_values).expect("a proof");
 
     let commit = last.constraints_commit();
-    let identity = Identity::new(&layers, &execution.program_commit, &execution.initial_root(), execution.pc, commit);
+    let identity = Identity::new(&layers, execution.program, commit);
     let engine = KeccakEngine::new(last_parameters());
     let check = |proof: &_, identity: &Identity<_>| verify(&engine, last.vk(), identity, proof);
     for key in [&layers.keys().leaf, &layers.keys().internal, &layers.keys().recursive] {

@@ -10,14 +10,6 @@ pub enum RecursionError {
     /// An execution has at least one segment.
     #[error("no segment to aggregate")]
     NoSegments,
-    /// A circuit verifies no more children than it was built for.
-    #[error("{actual} children, the circuit verifies at most {limit}")]
-    TooMany {
-        /// What the circuit verifies.
-        limit: usize,
-        /// What was given.
-        actual: usize,
-    },
     /// The number of user public values differs from the one that the last circuit was built for.
     #[error("{actual} user public values, the last circuit opens {expected}")]
     UserPublicValues {

@@ -101,6 +101,11 @@ where
         self.heights = Some(heights);
     }
 
+    /// The engine.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
     /// The proving key.
     pub fn pk(&self) -> &Arc<MultiStarkProvingKey<SC>> {
         &self.pk

@@ -18,14 +18,11 @@
 mod error;
 mod last;
 mod layers;
-mod memory_root;
 mod parameters;
-mod short;
 mod verify;
 
 pub use error::RecursionError;
 pub use last::{LastCircuit, LastLayer};
 pub use layers::{LayerKeys, LayerParams, Layers, Native, NativeEngine, INTERNAL_ARITY, LEAF_ARITY};
 pub use parameters::{last_parameters, layer_parameters, recursive_segment_parameters};
-pub use short::{verify_short, ShortChild, ShortCircuit, ShortIdentity, ShortLayer};
-pub use verify::{verify, Identity};
+pub use verify::{program_identity, verify, Identity};

@@ -3,9 +3,10 @@
 //! The verifying key of the last layer fixes the verifier of the recursive layer, but neither the program nor the
 //! virtual machine: those are public values, which a verifier must compare. A contract does the same comparisons.
 
-use openvm_circuit::arch::hasher::poseidon2::vm_poseidon2_hasher;
-use openvm_circuit::system::program::trace::compute_exe_commit;
+use openvm_circuit::arch::MemoryConfig;
+use openvm_circuit::system::program::trace::compute_exe_commit_from_mem_config;
 use openvm_continuations::circuit::root::USER_PVS_COMMIT_AIR_ID;
+use openvm_instructions::exe::VmExe;
 use openvm_recursion_circuit::utils::poseidon2_hash_slice_with_states;
 use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
@@ -35,20 +36,18 @@ pub struct Identity<Commitment> {
 impl<Commitment> Identity<Commitment> {
     /// The identity of a program on the virtual machine of `layers`.
     ///
-    /// `program_commit` is the commitment to the program's code, `initial_root` the root of the initial memory,
-    /// `initial_pc` the first program counter, `constraints` from [`super::LastLayer::constraints_commit`].
-    pub fn new(
-        layers: &Layers,
-        program_commit: &Digest,
-        initial_root: &Digest,
-        initial_pc: F,
-        constraints: Commitment,
-    ) -> Self {
-        let program = compute_exe_commit(&vm_poseidon2_hasher(), program_commit, initial_root, initial_pc);
+    /// `program` is what [`program_identity`] gives, `constraints` from [`super::LastLayer::constraints_commit`].
+    pub fn new(layers: &Layers, program: Digest, constraints: Commitment) -> Self {
         let commits = layers.vk_commits().map(|commit| [commit.cached_commit, commit.vk_pre_hash]);
         let (machine, _, _) = poseidon2_hash_slice_with_states(commits.as_flattened().as_flattened());
         Self { program, machine, constraints }
     }
+}
+
+/// The identity of a program whose code has the commitment `program_commit`, of its initial memory and of the program
+/// counter that it starts with (`compute_exe_commit_from_mem_config` in `openvm-circuit`, `system/program/trace.rs`).
+pub fn program_identity(program_commit: &Digest, program: &VmExe<F>, memory: &MemoryConfig) -> Digest {
+    compute_exe_commit_from_mem_config(program_commit, program, memory)
 }
 
 /// Checks a last proof and returns the user public values, which are bytes.
