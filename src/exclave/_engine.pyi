@@ -264,6 +264,23 @@ class Engine:
         What verifying it reads of its parent's state. Raises EngineError.
         """
 
+    def guest_run(
+        self,
+        session_id: int,
+        from_number: int,
+        last_number: int,
+        *,
+        configuration: bytes,
+        prover: bytes,
+        public_recoveries: int,
+    ) -> tuple[bytes, bytes, bytes]:
+        """What proves that block `last_number` of a session in memory descends from block `from_number`:
+
+        the guest's input, the statement's encoding, of which the proof shows the keccak256, and the encoded recoveries on
+        which it depends: the first `public_recoveries` signatures, at most 256 (docs/protocol.md, section 9).
+        `configuration` is the preimage of the session's configHash. Raises EngineError.
+        """
+
     def set_leader(self, url: str | None) -> None:
         """Requests to `/` are passed on to the process at this URL; None answers them here."""
 

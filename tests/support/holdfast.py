@@ -60,6 +60,7 @@ def match_host(
     turn_limit: int = 30,
     seconds_to_deadline: int = 86_400,
     seed: bytes = b"seed",
+    configuration: bytes = b"config",
 ) -> Iterator[MatchHost]:
     players = player_accounts(player_count)
     blocks: list[_engine.Block] = []
@@ -80,7 +81,7 @@ def match_host(
         now = int(time.time())
         message = init_message(
             chain_id=CHAIN_ID,
-            config_hash=keccak256(b"config"),
+            config_hash=keccak256(configuration),
             session_id=SESSION_ID,
             deadline=now + seconds_to_deadline,
             seed=keccak256(seed),
@@ -91,7 +92,7 @@ def match_host(
             SESSION_ID,
             CHAIN_ID,
             template.state_root,
-            keccak256(b"config"),
+            keccak256(configuration),
             keccak256(seed),
             now,
             message.encode_transaction(),

@@ -52,8 +52,11 @@ pub(crate) fn message(
     if message.chain_id != chain_id {
         return Err(EngineError::InvalidMessage(format!("chain id {} instead of {chain_id}", message.chain_id)));
     }
-    if message.gas_limit > stf::BLOCK_GAS_LIMIT {
-        return Err(EngineError::InvalidMessage(format!("gas limit {} exceeds a block's", message.gas_limit)));
+    if message.gas_limit > stf::TRANSACTION_GAS_LIMIT_CAP {
+        return Err(EngineError::InvalidMessage(format!("gas limit {} exceeds a transaction's", message.gas_limit)));
+    }
+    if recovered.raw.len() > stf::BLOCK_DATA_LIMIT {
+        return Err(EngineError::InvalidMessage(format!("{} bytes exceed a block's", recovered.raw.len())));
     }
     Ok((message.clone(), recovered.into()))
 }
@@ -83,6 +86,8 @@ impl From<PushError> for SubmitError {
             | PushError::MessageAfterUserTransaction
             | PushError::MessageIndex { .. }
             | PushError::MessageOverdue { .. }
+            | PushError::BlockData { .. }
+            | PushError::BlockLoad { .. }
             | PushError::State(_) => Self::Internal(error.to_string()),
         }
     }

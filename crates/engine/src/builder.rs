@@ -97,7 +97,7 @@ fn build(
         }
         match builder.push(message.clone()) {
             Ok(_) => room.take(message),
-            Err(PushError::BlockFull { .. } | PushError::Ended) => {
+            Err(error) if error.is_block_full() || error == PushError::Ended => {
                 session.lock_queue().work = true;
                 break;
             }
@@ -204,7 +204,7 @@ fn push_user_transactions(
                 session.lock_queue().park(pending);
                 session.expire_later(sender);
             }
-            Err(PushError::BlockFull { .. }) if !first => {
+            Err(error) if error.is_block_full() && !first => {
                 let mut queue = session.lock_queue();
                 queue.put_back(pending);
                 queue.work = true;

@@ -504,6 +504,28 @@ impl Engine {
             .map_err(|error| EngineError::State(error.to_string()))
     }
 
+    /// What the guest needs to prove that block `last` descends from block `from`, and what it will state.
+    pub fn guest_run(
+        &self,
+        id: u64,
+        range: (u64, u64),
+        configuration: Bytes,
+        prover: Address,
+        public_recoveries: usize,
+    ) -> Result<stf::GuestRun, EngineError> {
+        let session = self.loaded(id).ok_or(EngineError::UnknownSession(id))?;
+        let chain = session.chain();
+        let (from, last) = range;
+        let block = |number: u64| chain.block(number).ok_or(EngineError::UnknownBlock { id, number });
+        let parent = block(from)?;
+        let blocks: Result<Vec<stf::RawBlock>, EngineError> =
+            (from.saturating_add(1)..=last).map(|number| Ok((&block(number)?.sealed.block()).into())).collect();
+        let header = |number: u64| chain.block(number).map(|block| block.header().clone());
+        let parent = (parent.header(), &parent.sealed.state);
+        stf::record_guest_run(configuration, prover, parent, blocks?, public_recoveries, &header)
+            .map_err(|error| EngineError::State(error.to_string()))
+    }
+
     /// The process to which requests to `/` are passed on; None answers them here.
     pub fn set_leader(&self, url: Option<&str>) {
         self.places.set_leader(url);

@@ -561,6 +561,29 @@ impl PyEngine {
         Ok(PyBytes::new(py, &witness))
     }
 
+    #[pyo3(signature = (session_id, from_number, last_number, *, configuration, prover, public_recoveries))]
+    #[allow(clippy::too_many_arguments)]
+    fn guest_run<'py>(
+        &self,
+        py: Python<'py>,
+        session_id: u64,
+        from_number: u64,
+        last_number: u64,
+        configuration: Vec<u8>,
+        prover: &[u8],
+        public_recoveries: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let prover = address("prover", prover)?;
+        let range = (from_number, last_number);
+        let run = py
+            .detach(|| self.engine.guest_run(session_id, range, configuration.into(), prover, public_recoveries))
+            .map_err(|error| engine_error(py, &error))?;
+        let recoveries = stf::encode_recoveries(&run.recoveries);
+        let [input, statement, recoveries] =
+            [&run.input.encoded()[..], &run.statement.encoded(), &recoveries].map(|bytes| PyBytes::new(py, bytes));
+        Ok((input, statement, recoveries))
+    }
+
     fn set_leader(&self, url: Option<&str>) {
         self.engine.set_leader(url);
     }

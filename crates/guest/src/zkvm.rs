@@ -2,7 +2,6 @@
 //!
 //! Everything read through hints is the prover's choice until it has been checked.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::arch::{asm, global_asm};
 
@@ -23,20 +22,27 @@ global_asm!(
 /// The machine refuses to hint more words in one instruction.
 const HINT_WORDS: usize = 512;
 
-/// Reads the next input: a word with its length in bytes, then the bytes, padded to words.
-pub fn read_input() -> Vec<u8> {
+/// Reads the next input: a word with its length in bytes, then the bytes, padded to words. It stays for good.
+#[inline(never)]
+pub fn read_input() -> &'static [u8] {
     let mut length = 0u32;
     // SAFETY: the instructions write only the words that they are given, which are owned by this function.
     unsafe {
         asm!(".insn i 0x0b, 3, x0, x0, 0");
         asm!(".insn i 0x0b, 1, {0}, x0, 0", in(reg) &mut length);
-        let mut words = vec![0u32; (length as usize).div_ceil(4)];
-        for chunk in words.chunks_mut(HINT_WORDS) {
-            asm!(".insn i 0x0b, 1, {0}, {1}, 1", in(reg) chunk.as_mut_ptr(), in(reg) chunk.len());
-        }
-        let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
-        bytes.truncate(length as usize);
-        bytes
+    }
+    let length = length as usize;
+    let count = length.div_ceil(4);
+    let mut words: Vec<u32> = Vec::with_capacity(count);
+    for start in (0..count).step_by(HINT_WORDS) {
+        let chunk = HINT_WORDS.min(count - start);
+        // SAFETY: as above; the words lie within the vector's capacity.
+        unsafe { asm!(".insn i 0x0b, 1, {0}, {1}, 1", in(reg) words.as_mut_ptr().add(start), in(reg) chunk) }
+    }
+    // SAFETY: all words were written, the length in bytes is not more, and the memory is never freed.
+    unsafe {
+        words.set_len(count);
+        core::slice::from_raw_parts(words.leak().as_ptr().cast(), length)
     }
 }
 

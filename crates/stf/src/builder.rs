@@ -1,16 +1,19 @@
 //! Building of blocks. Verification builds the block again and compares, so that both have one executor.
 
 use crate::block::{encoded_length, ordered_trie_root, Block};
-use crate::constants::{EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY, TRANSACTION_GAS_LIMIT_CAP};
+use crate::constants::{
+    BLOCK_DATA_LIMIT, BLOCK_LOAD_LIMIT, EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_ROOT, PREDEPLOY,
+    TRANSACTION_GAS_LIMIT_CAP,
+};
 use crate::error::{PushError, StateError};
 use crate::execution::{
-    execute, make_receipt, session_evm, BlockHashes, Collapsed, Environment, ExecutionError, LoadedAccounts,
-    SessionEvm, StateReader,
+    execute, make_receipt, session_evm, BlockHashes, Collapsed, Environment, ExecutionError, SessionEvm, StateReader,
+    Touched,
 };
 use crate::receipt::{receipts_root, Receipt};
+use crate::recovery::{ComputedRecoveries, Recoveries};
 use crate::state::State;
 use crate::transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloy_consensus::Header;
@@ -74,22 +77,17 @@ pub(crate) fn child_header(parent: &Header, parent_hash: B256, timestamp: u64) -
     }
 }
 
-/// What the execution of a block read of its parent's state, and what applying its changes needed besides.
-pub(crate) struct Touched {
-    pub loaded: LoadedAccounts,
-    pub codes: BTreeSet<B256>,
-    pub oldest_ancestor: Option<u64>,
-    pub collapsed: Collapsed,
-}
-
 /// Builds one block on top of a parent, transaction by transaction.
 pub struct BlockBuilder<'a> {
     evm: SessionEvm<'a>,
+    recoveries: &'a dyn Recoveries,
     header: Header,
     chain_id: u64,
     /// The parent's, in seconds since 1970.
     parent_timestamp: u64,
     transactions: Vec<Arc<RecoveredTransaction>>,
+    /// Bytes of the transactions.
+    data_length: usize,
     receipts: Vec<Receipt>,
     /// Hash of the init message with which the block must start.
     init_message_hash: Option<B256>,
@@ -113,14 +111,27 @@ impl<'a> BlockBuilder<'a> {
         ancestors: &'a dyn BlockHashes,
     ) -> Result<Self, StateError> {
         let header = child_header(parent, parent_hash, timestamp);
+        let mut builder = Self::start(parent, header, state, chain_id, ancestors, &ComputedRecoveries);
+        builder.read_end()?;
+        Ok(builder)
+    }
+
+    /// Starts a block with a header as [`child_header`] makes it. [`read_end`](Self::read_end) comes next.
+    pub(crate) fn start(
+        parent: &Header,
+        header: Header,
+        state: State,
+        chain_id: u64,
+        ancestors: &'a dyn BlockHashes,
+        recoveries: &'a dyn Recoveries,
+    ) -> Self {
         let root = parent.parent_beacon_block_root.unwrap_or_default();
         // Block 0 commits to the init message where later blocks have the inbox's accumulator.
         let (init_message_hash, inbox_hash) = match parent.number {
             0 => ((!root.is_zero()).then_some(root), B256::ZERO),
             _ => (None, root),
         };
-        let mut reader = StateReader::new(state, (parent.number, parent_hash), ancestors);
-        let has_ended = !reader.storage(PREDEPLOY, U256::ZERO)?.is_zero();
+        let reader = StateReader::new(state, (parent.number, header.parent_hash), ancestors);
         let environment = Environment {
             number: header.number,
             timestamp: header.timestamp,
@@ -129,19 +140,28 @@ impl<'a> BlockBuilder<'a> {
             prev_randao: header.mix_hash,
             base_fee: 0,
         };
-        Ok(Self {
-            evm: session_evm(reader, &environment, chain_id, |_| {}),
+        Self {
+            evm: session_evm(reader, &environment, chain_id, recoveries),
+            recoveries,
             header,
             chain_id,
             parent_timestamp: parent.timestamp,
             transactions: Vec::new(),
+            data_length: 0,
             receipts: Vec::new(),
             init_message_hash,
             inbox_hash,
             next_message: inbox_hash.is_zero().then_some(0),
             has_user_transaction: false,
-            has_ended,
-        })
+            has_ended: false,
+        }
+    }
+
+    /// Looks whether the session has ended in the parent's state.
+    pub(crate) fn read_end(&mut self) -> Result<bool, StateError> {
+        let reader = &mut self.evm.ctx.journaled_state.database;
+        self.has_ended = !reader.storage(PREDEPLOY, U256::ZERO)?.is_zero();
+        Ok(self.has_ended)
     }
 
     /// Executes a transaction as the block's next. One that can't be leaves the builder as it was.
@@ -162,21 +182,30 @@ impl<'a> BlockBuilder<'a> {
             Transaction::User(envelope) if envelope.is_eip4844() => {
                 return Err(PushError::Invalid(InvalidTransaction::Eip4844NotSupported));
             }
-            // Such a transaction fits into no block, while others may fit into a later one.
-            Transaction::User(_) if gas_limit > TRANSACTION_GAS_LIMIT_CAP => {
-                let cap = TRANSACTION_GAS_LIMIT_CAP;
-                return Err(PushError::Invalid(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap }));
-            }
             Transaction::User(_) => {}
+        }
+        // Such a transaction fits into no block, while others may fit into a later one.
+        if gas_limit > TRANSACTION_GAS_LIMIT_CAP {
+            let cap = TRANSACTION_GAS_LIMIT_CAP;
+            return Err(PushError::Invalid(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap }));
+        }
+        let (bytes, bytes_left) = (transaction.raw.len(), BLOCK_DATA_LIMIT - self.data_length);
+        if bytes > bytes_left {
+            return Err(PushError::BlockData { bytes, bytes_left });
+        }
+        let load = self.evm.ctx.journaled_state.database.load;
+        if load > BLOCK_LOAD_LIMIT && !self.transactions.is_empty() {
+            return Err(PushError::BlockLoad { load });
         }
         let gas_left = self.gas_left();
         if gas_limit > gas_left {
             return Err(PushError::BlockFull { gas_limit, gas_left });
         }
-        let result = execute(&mut self.evm, &transaction).map_err(|error| match error {
-            ExecutionError::Invalid(error) => PushError::Invalid(error),
-            ExecutionError::State(error) => PushError::State(error),
-        })?;
+        let result =
+            execute(&mut self.evm, &transaction, self.chain_id, self.recoveries).map_err(|error| match error {
+                ExecutionError::Invalid(error) => PushError::Invalid(error),
+                ExecutionError::State(error) => PushError::State(error),
+            })?;
         match &transaction.transaction {
             Transaction::System(_) if must_be_init => {}
             Transaction::System(message) => {
@@ -186,6 +215,7 @@ impl<'a> BlockBuilder<'a> {
             Transaction::User(_) => self.has_user_transaction = true,
         }
         self.has_ended = self.is_result_set();
+        self.data_length += bytes;
         self.receipts.push(make_receipt(&transaction, result, self.header.gas_limit - gas_left));
         self.transactions.push(transaction);
         Ok(&self.receipts[self.receipts.len() - 1])
@@ -245,26 +275,44 @@ impl<'a> BlockBuilder<'a> {
 
     /// Finishes the block: applies its changes to the state and makes the header.
     pub fn seal(self) -> Result<SealedBlock, StateError> {
-        self.seal_recording().map(|(block, _)| block)
+        let (executed, _) = self.execute_changes();
+        let mut block = executed?;
+        let raw: Vec<Bytes> = block.transactions.iter().map(|transaction| transaction.raw.clone()).collect();
+        block.header.transactions_root = ordered_trie_root(&raw);
+        block.hash = block.header.hash_slow();
+        Ok(block)
     }
 
-    pub(crate) fn seal_recording(self) -> Result<(SealedBlock, Touched), StateError> {
-        let Self { evm, mut header, transactions, receipts, inbox_hash, .. } = self;
+    /// Finishes the block but for `transactionsRoot` and the hash, which a verification knows. Tells what was read, also
+    /// when that was not enough.
+    #[inline(never)]
+    pub(crate) fn execute_changes(self) -> (Result<SealedBlock, StateError>, Touched) {
+        let Self { evm, header, transactions, receipts, inbox_hash, .. } = self;
         let mut journal = evm.ctx.journaled_state;
         let changes = journal.finalize();
         let mut reader = journal.database;
-        let collapsed = reader.apply(changes)?;
-        let StateReader { mut state, loaded, codes, oldest_ancestor, .. } = reader;
-        let raw: Vec<Bytes> = transactions.iter().map(|transaction| transaction.raw.clone()).collect();
-        header.state_root = state.root();
-        header.transactions_root = ordered_trie_root(&raw);
-        header.receipts_root = receipts_root(&receipts);
-        header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom);
-        header.gas_used = receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used);
-        header.parent_beacon_block_root = Some(inbox_hash);
-        let result_hash = state.storage(&PREDEPLOY, &U256::ZERO)?.into();
-        let hash = header.hash_slow();
-        let block = SealedBlock { header, hash, transactions, receipts, state, result_hash };
-        Ok((block, Touched { loaded, codes, oldest_ancestor, collapsed }))
+        let (applied, collapsed) = match reader.apply(changes) {
+            Ok(collapsed) => (Ok(()), collapsed),
+            Err(error) => (Err(error), Collapsed::default()),
+        };
+        let block = applied.and_then(|()| {
+            let result_hash = reader.current_value(PREDEPLOY, U256::ZERO)?.into();
+            let header = Header {
+                state_root: reader.state.root(),
+                receipts_root: receipts_root(&receipts),
+                logs_bloom: receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom),
+                gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
+                parent_beacon_block_root: Some(inbox_hash),
+                ..header
+            };
+            let state = reader.state.clone();
+            Ok(SealedBlock { header, hash: B256::ZERO, transactions, receipts, state, result_hash })
+        });
+        (block, Touched { collapsed, ..reader.into_touched() })
+    }
+
+    /// Gives the block up; tells what was read.
+    pub(crate) fn into_touched(self) -> Touched {
+        self.evm.ctx.journaled_state.database.into_touched()
     }
 }

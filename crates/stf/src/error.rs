@@ -132,6 +132,10 @@ pub enum PushError {
     ChainId { expected: u64, actual: u64 },
     /// The gas limit exceeds what is left in the block; the transaction may fit into a later one.
     BlockFull { gas_limit: u64, gas_left: u64 },
+    /// The transaction has more bytes than are left in the block; it may fit into a later one.
+    BlockData { bytes: usize, bytes_left: usize },
+    /// The block has read so much of the state that it takes no further transaction; a later one does.
+    BlockLoad { load: u64 },
     /// The session has ended.
     Ended,
     /// Block 1 must start with the init message to which block 0 commits.
@@ -146,6 +150,13 @@ pub enum PushError {
     State(StateError),
 }
 
+impl PushError {
+    /// Whether there is no room in the block for a transaction that a later block may have.
+    pub fn is_block_full(&self) -> bool {
+        matches!(self, Self::BlockFull { .. } | Self::BlockData { .. } | Self::BlockLoad { .. })
+    }
+}
+
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,6 +167,10 @@ impl fmt::Display for PushError {
             Self::BlockFull { gas_limit, gas_left } => {
                 write!(f, "gas limit {gas_limit} exceeds the {gas_left} left in the block")
             }
+            Self::BlockData { bytes, bytes_left } => {
+                write!(f, "transaction of {bytes} bytes exceeds the {bytes_left} left in the block")
+            }
+            Self::BlockLoad { load } => write!(f, "the block has read {load} bytes of the state and is full"),
             Self::Ended => f.write_str("the session has ended"),
             Self::InitMessage => f.write_str("block 1 must start with the session's init message"),
             Self::MessageAfterUserTransaction => f.write_str("message from L1 after a user's transaction"),
@@ -191,8 +206,10 @@ pub enum BlockError {
     SessionEnded,
     /// A block without transactions.
     NoTransactions,
-    /// As many senders as transactions are needed.
+    /// As many senders as transactions are needed. Says nothing about the block.
     Senders { transactions: usize, senders: usize },
+    /// The transactions aren't those of the header. Says nothing about the block with this header.
+    Transactions,
     /// The transaction isn't one.
     MalformedTransaction { index: usize, error: MalformedTransaction },
     /// The transaction can't be at its place.
@@ -204,6 +221,12 @@ pub enum BlockError {
 }
 
 impl BlockError {
+    /// Whether the block with this header isn't a valid child of its parent. If not, what else was needed to judge it
+    /// (state, transactions, senders) was wrong or incomplete.
+    pub fn is_verdict(&self) -> bool {
+        !matches!(self, Self::State(_) | Self::Transactions | Self::Senders { .. })
+    }
+
     /// Whether the state or witness was insufficient, so that the block was not judged.
     pub fn is_state(&self) -> Option<&StateError> {
         match self {
@@ -224,6 +247,7 @@ impl fmt::Display for BlockError {
             Self::SessionEnded => f.write_str("the session ended with the parent block"),
             Self::NoTransactions => f.write_str("the block has no transactions"),
             Self::Senders { transactions, senders } => write!(f, "{senders} senders for {transactions} transactions"),
+            Self::Transactions => f.write_str("the transactions don't have the header's transactionsRoot"),
             Self::MalformedTransaction { index, error } => {
                 write!(f, "transaction {index}: {error}")
             }
@@ -276,13 +300,26 @@ impl core::error::Error for WitnessError {}
 pub enum GuestError {
     /// The input isn't in the documented encoding.
     Input,
+    /// The first block's parent isn't in the canonical encoding of a header.
+    From,
     /// The parent isn't a block of the session.
     Config {
         expected: B256,
         actual: B256,
     },
     Witness(WitnessError),
-    Block(BlockError),
+    /// The block can't be judged with what the input has.
+    Block {
+        index: usize,
+        error: BlockError,
+    },
+    /// A block of a range isn't valid, of which a proof must be about the block alone.
+    InvalidInRange {
+        index: usize,
+        error: BlockError,
+    },
+    /// More answers for signatures than were asked for.
+    UnusedRecoveries,
 }
 
 impl fmt::Display for GuestError {
@@ -292,8 +329,11 @@ impl fmt::Display for GuestError {
             Self::Config { expected, actual } => {
                 write!(f, "parent has configuration {actual}, expected {expected}")
             }
+            Self::From => f.write_str("the parent isn't a header"),
             Self::Witness(error) => write!(f, "{error}"),
-            Self::Block(error) => write!(f, "{error}"),
+            Self::Block { index, error } => write!(f, "block {index} can't be judged: {error}"),
+            Self::InvalidInRange { index, error } => write!(f, "block {index} of a range isn't valid: {error}"),
+            Self::UnusedRecoveries => f.write_str("more recoveries than were asked for"),
         }
     }
 }
@@ -303,11 +343,5 @@ impl core::error::Error for GuestError {}
 impl From<WitnessError> for GuestError {
     fn from(error: WitnessError) -> Self {
         Self::Witness(error)
-    }
-}
-
-impl From<BlockError> for GuestError {
-    fn from(error: BlockError) -> Self {
-        Self::Block(error)
     }
 }

@@ -1,7 +1,10 @@
 //! Execution of transactions over a state: what building, verification and simulated calls have in common.
 
+use crate::constants::ITEM_LOAD;
 use crate::error::{StateError, TrieError};
+use crate::precompiles::SessionPrecompiles;
 use crate::receipt::{logs_bloom, Receipt};
+use crate::recovery::{recover_authority, Recoveries};
 use crate::state::{hash_slot, read_slot, write_slot, AccountLeaf, State};
 use crate::transaction::{RecoveredTransaction, SystemTransaction, Transaction};
 use crate::trie::Trie;
@@ -9,17 +12,20 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use alloy_consensus::Transaction as _;
+use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization, SignedAuthorization};
 use alloy_primitives::{keccak256, map::HashMap, Address, TxKind, B256, KECCAK256_EMPTY, U256};
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};
-use revm::context::{BlockEnv, CfgEnv, ContextSetters, ContextTr, TxEnv};
+use revm::context::{BlockEnv, CfgEnv, ContextSetters, ContextTr, Evm, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::JournalTr;
+use revm::handler::instructions::EthInstructions;
 use revm::handler::{post_execution::build_result_gas, EthFrame, EvmTr, Handler, MainnetContext, MainnetHandler};
+use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::InitialAndFloorGas;
 use revm::primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_PRAGUE, hardfork::SpecId};
 use revm::state::{Account as JournaledAccount, AccountInfo, Bytecode, EvmState};
-use revm::{Context, Database, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
+use revm::{Context, Database, ExecuteEvm, MainContext};
 
 /// Hashes of a block's ancestors, for BLOCKHASH.
 pub trait BlockHashes {
@@ -57,11 +63,14 @@ pub(crate) struct StateReader<'a> {
     pub codes: BTreeSet<B256>,
     /// The oldest ancestor whose hash was read.
     pub oldest_ancestor: Option<u64>,
+    /// [`ITEM_LOAD`] for each account and slot that was read, and the bytes of each code.
+    pub load: u64,
 }
 
 impl<'a> StateReader<'a> {
     pub fn new(state: State, parent: (u64, B256), ancestors: &'a dyn BlockHashes) -> Self {
-        Self { state, ancestors, parent, loaded: HashMap::default(), codes: BTreeSet::new(), oldest_ancestor: None }
+        let (loaded, codes) = (HashMap::default(), BTreeSet::new());
+        Self { state, ancestors, parent, loaded, codes, oldest_ancestor: None, load: 0 }
     }
 
     fn load(&mut self, address: Address) -> Result<&mut LoadedAccount, StateError> {
@@ -71,8 +80,36 @@ impl<'a> StateReader<'a> {
             Entry::Vacant(entry) => {
                 let hashed_address = keccak256(address);
                 let leaf = self.state.leaf(&hashed_address)?.cloned();
+                self.load += ITEM_LOAD;
                 Ok(entry.insert(LoadedAccount { hashed_address, leaf, slots: HashMap::default() }))
             }
+        }
+    }
+}
+
+/// What the execution of a block read of its parent's state, and what applying its changes needed besides.
+#[derive(Default)]
+pub(crate) struct Touched {
+    pub loaded: LoadedAccounts,
+    pub codes: BTreeSet<B256>,
+    pub oldest_ancestor: Option<u64>,
+    pub collapsed: Collapsed,
+}
+
+impl StateReader<'_> {
+    pub fn into_touched(self) -> Touched {
+        let Self { loaded, codes, oldest_ancestor, .. } = self;
+        Touched { loaded, codes, oldest_ancestor, collapsed: Collapsed::default() }
+    }
+
+    /// The value of a slot after [`apply`](Self::apply).
+    pub fn current_value(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
+        let loaded = self.load(address)?;
+        let hashed_address = loaded.hashed_address;
+        let key = loaded.slots.get(&slot).map_or_else(|| hash_slot(&slot), |(key, _)| *key);
+        match self.state.leaf(&hashed_address)? {
+            None => Ok(U256::ZERO),
+            Some(leaf) => read_slot(&leaf.storage, &hashed_address, &key),
         }
     }
 }
@@ -91,10 +128,11 @@ impl Database for StateReader<'_> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, StateError> {
-        if hash != KECCAK256_EMPTY {
-            self.codes.insert(hash);
+        let code = self.state.code(&hash);
+        if hash != KECCAK256_EMPTY && self.codes.insert(hash) {
+            self.load += code.as_ref().map_or(0, |code| code.len() as u64);
         }
-        self.state.code(&hash)
+        code
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
@@ -105,6 +143,7 @@ impl Database for StateReader<'_> {
             Some(leaf) => read_slot(&leaf.storage, &account.hashed_address, &key)?,
         };
         account.slots.insert(slot, (key, value));
+        self.load += ITEM_LOAD;
         Ok(value)
     }
 
@@ -220,7 +259,15 @@ fn write_storage(
     Ok(is_changed)
 }
 
-pub(crate) type SessionEvm<'a> = MainnetEvm<MainnetContext<StateReader<'a>>>;
+type SessionContext<'a> = MainnetContext<StateReader<'a>>;
+
+pub(crate) type SessionEvm<'a> = Evm<
+    SessionContext<'a>,
+    (),
+    EthInstructions<EthInterpreter, SessionContext<'a>>,
+    SessionPrecompiles<'a>,
+    EthFrame<EthInterpreter>,
+>;
 
 /// The block that transactions see.
 pub(crate) struct Environment {
@@ -234,17 +281,18 @@ pub(crate) struct Environment {
     pub base_fee: u64,
 }
 
-/// An EVM under Osaka rules in which `adjust` may relax checks.
+/// An EVM under Osaka rules.
 pub(crate) fn session_evm<'a>(
     reader: StateReader<'a>,
     environment: &Environment,
     chain_id: u64,
-    adjust: impl FnOnce(&mut CfgEnv),
+    recoveries: &'a dyn Recoveries,
 ) -> SessionEvm<'a> {
-    session_context(reader, environment, chain_id, adjust).build_mainnet()
+    let context = session_context(reader, environment, chain_id, |_| {});
+    Evm::new(context, EthInstructions::new_mainnet_with_spec(SpecId::OSAKA), SessionPrecompiles::new(recoveries))
 }
 
-/// What such an EVM is made of.
+/// What an EVM is made of; `adjust` may relax checks.
 pub(crate) fn session_context<'a>(
     reader: StateReader<'a>,
     environment: &Environment,
@@ -289,12 +337,15 @@ impl From<EVMError<StateError>> for ExecutionError {
 pub(crate) fn execute(
     evm: &mut SessionEvm<'_>,
     transaction: &RecoveredTransaction,
+    chain_id: u64,
+    recoveries: &dyn Recoveries,
 ) -> Result<ExecutionResult, ExecutionError> {
     match &transaction.transaction {
         Transaction::System(message) => execute_message(evm, message),
         Transaction::User(envelope) => {
+            let authorizations = envelope.authorization_list().unwrap_or_default().iter();
             let authorization_list =
-                envelope.authorization_list().unwrap_or_default().iter().cloned().map(Either::Left).collect();
+                authorizations.map(|signed| Either::Right(authority_of(signed, chain_id, recoveries))).collect();
             if envelope.authorization_list().is_some() {
                 forget_empty_accounts(evm);
             }
@@ -315,6 +366,14 @@ pub(crate) fn execute(
             })?)
         }
     }
+}
+
+/// An authorization with who signed it, for which is only asked where it matters (EIP-7702, behaviour, steps 1 to 3).
+fn authority_of(signed: &SignedAuthorization, chain_id: u64, recoveries: &dyn Recoveries) -> RecoveredAuthorization {
+    let is_ours = signed.chain_id.is_zero() || signed.chain_id == U256::from(chain_id);
+    let authority = if is_ours && signed.nonce != u64::MAX { recover_authority(recoveries, signed) } else { None };
+    let authority = authority.map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
+    RecoveredAuthorization::new_unchecked(signed.inner().clone(), authority)
 }
 
 /// Accounts that earlier transactions of the block touched and left empty don't exist any more (EIP-161). The journal
@@ -339,13 +398,13 @@ fn execute_message(evm: &mut SessionEvm<'_>, message: &SystemTransaction) -> Res
         data: message.data.clone(),
         ..TxEnv::default()
     });
-    let mut handler = MainnetHandler::<SessionEvm<'_>, EVMError<StateError>, EthFrame>::default();
+    let mut handler = MainnetHandler::<SessionEvm<'_>, EVMError<StateError>, EthFrame<EthInterpreter>>::default();
     let result = run_message(&mut handler, evm, message.from);
     result.or_else(|error| handler.catch_error(evm, error)).map_err(ExecutionError::from)
 }
 
 fn run_message<'a>(
-    handler: &mut MainnetHandler<SessionEvm<'a>, EVMError<StateError>, EthFrame>,
+    handler: &mut MainnetHandler<SessionEvm<'a>, EVMError<StateError>, EthFrame<EthInterpreter>>,
     evm: &mut SessionEvm<'a>,
     from: Address,
 ) -> Result<ExecutionResult, EVMError<StateError>> {

@@ -17,8 +17,12 @@ mod error;
 mod execution;
 mod genesis;
 mod guest;
+mod guest_input;
+mod precompiles;
 mod receipt;
+mod recovery;
 mod state;
+mod statement;
 mod template;
 mod transaction;
 mod trie;
@@ -36,9 +40,15 @@ pub use error::{
 };
 pub use execution::{BlockHashes, NoBlockHashes};
 pub use genesis::Genesis;
-pub use guest::{guest_entry, statement_hash, GuestInput};
+pub use guest::{guest_entry, record_guest_run, GuestRun};
+pub use guest_input::{GuestInput, RawBlock};
 pub use receipt::{logs_bloom, receipts_root, Receipt};
+pub use recovery::{
+    encode_recoveries, recoveries_hash, AnsweredRecoveries, ComputedRecoveries, RecordedRecoveries, Recoveries,
+    Recovery,
+};
 pub use state::{Account, AccountProof, State, StorageProof};
+pub use statement::{Statement, Verdict, STATEMENT_DOMAIN};
 pub use transaction::{fold_inbox, RecoveredTransaction, SystemTransaction, Transaction};
 pub use verification::verify_block;
 pub use witness::{record_witness, verify_block_with_witness, AncestorHeaders, Witness};

@@ -138,6 +138,7 @@ impl State {
     }
 
     /// The part of the state with this root that a witness shows.
+    #[inline(never)]
     pub fn from_witness(root: B256, witness: &Witness) -> Result<Self, WitnessError> {
         let mut nodes = NodeStream::new(&witness.nodes);
         let accounts = Trie::from_stream(root, &mut nodes).map_err(WitnessError::Node)?;

@@ -2,9 +2,9 @@
 
 use crate::constants::{SYSTEM_ADDRESS, SYSTEM_TRANSACTION_TYPE};
 use crate::error::MalformedTransaction;
+use crate::recovery::{recover_low_s, ComputedRecoveries, Recoveries};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{keccak256, Address, Bytes, B256};
@@ -197,10 +197,16 @@ impl RecoveredTransaction {
 
     /// Decodes a transaction and recovers its sender from the signature, which must have a low s (EIP-2).
     pub fn decode(raw: Bytes) -> Result<Self, MalformedTransaction> {
+        Self::decode_recovering(raw, &ComputedRecoveries)
+    }
+
+    /// [`decode`](Self::decode) with a sender that `recoveries` tells.
+    pub(crate) fn decode_recovering(raw: Bytes, recoveries: &dyn Recoveries) -> Result<Self, MalformedTransaction> {
         let transaction = Transaction::decode(&raw)?;
         let sender = match &transaction {
             Transaction::System(message) => message.from,
-            Transaction::User(envelope) => envelope.recover_signer().map_err(|_| MalformedTransaction::Signature)?,
+            Transaction::User(envelope) => recover_low_s(recoveries, &envelope.signature_hash(), envelope.signature())
+                .ok_or(MalformedTransaction::Signature)?,
         };
         Ok(Self { transaction, sender, hash: keccak256(&raw), raw })
     }

@@ -1,19 +1,21 @@
 //! Verification of blocks: every rule of `docs/protocol.md`, section 5.
 
 use crate::block::{ordered_trie_root, Block};
-use crate::builder::{child_header, BlockBuilder, SealedBlock, Touched};
+use crate::builder::{child_header, BlockBuilder, SealedBlock};
 use crate::error::{BlockError, PushError};
-use crate::execution::BlockHashes;
+use crate::execution::{BlockHashes, Touched};
+use crate::recovery::{ComputedRecoveries, Recoveries};
 use crate::state::State;
 use crate::transaction::RecoveredTransaction;
 use alloc::boxed::Box;
 use alloy_consensus::Header;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes, B256};
 
 /// Verifies a block by executing it on its parent's state. With `senders` signatures aren't checked: they must come
 /// from an earlier check of the same transactions. `ancestors` gives the hashes of blocks before the parent.
 ///
-/// Every block, however malformed, is accepted or refused; [`BlockError::State`] alone leaves that open.
+/// Every block, however malformed, is accepted or refused; errors that are no [verdict](BlockError::is_verdict) alone
+/// leave that open.
 pub fn verify_block(
     parent: &Header,
     state: State,
@@ -22,55 +24,103 @@ pub fn verify_block(
     chain_id: u64,
     ancestors: &dyn BlockHashes,
 ) -> Result<SealedBlock, BlockError> {
-    verify_recording(parent, state, block, senders, chain_id, ancestors).map(|(block, _)| block)
+    let parent_hash = parent.hash_slow();
+    let verification =
+        Verification { parent, parent_hash, chain_id, senders, ancestors, recoveries: &ComputedRecoveries };
+    verification.run(state, &block.header, block.header.hash_slow(), &block.transactions).0
 }
 
-pub(crate) fn verify_recording(
-    parent: &Header,
-    state: State,
-    block: &Block,
-    senders: Option<&[Address]>,
-    chain_id: u64,
-    ancestors: &dyn BlockHashes,
-) -> Result<(SealedBlock, Touched), BlockError> {
-    let header = &block.header;
-    let parent_hash = parent.hash_slow();
-    if header.timestamp < parent.timestamp {
-        return Err(BlockError::Timestamp { parent: parent.timestamp, actual: header.timestamp });
+/// What a block is verified against.
+pub(crate) struct Verification<'a> {
+    pub parent: &'a Header,
+    pub parent_hash: B256,
+    pub chain_id: u64,
+    /// Senders that are known already.
+    pub senders: Option<&'a [Address]>,
+    /// Hashes of the blocks before the parent.
+    pub ancestors: &'a dyn BlockHashes,
+    pub recoveries: &'a dyn Recoveries,
+}
+
+impl Verification<'_> {
+    /// Verifies the block with this header, whose hash is `hash`, and these transactions. Tells what was read of `state`,
+    /// the parent's, also when the block is refused.
+    pub fn run(
+        &self,
+        state: State,
+        header: &Header,
+        hash: B256,
+        transactions: &[Bytes],
+    ) -> (Result<SealedBlock, BlockError>, Touched) {
+        let expected = match self.check_header(header) {
+            Ok(expected) => expected,
+            Err(error) => return (Err(error), Touched::default()),
+        };
+        if let Err(error) = self.check_transactions(header, transactions) {
+            return (Err(error), Touched::default());
+        }
+        let mut builder =
+            BlockBuilder::start(self.parent, expected, state, self.chain_id, self.ancestors, self.recoveries);
+        if let Err(error) = self.execute(&mut builder, transactions) {
+            return (Err(error), builder.into_touched());
+        }
+        let (executed, touched) = builder.execute_changes();
+        let verified = executed.map_err(BlockError::State).and_then(|mut block| {
+            block.header.transactions_root = header.transactions_root;
+            check_results(header, &block.header)?;
+            block.hash = hash;
+            Ok(block)
+        });
+        (verified, touched)
     }
-    check_fields(header, &child_header(parent, parent_hash, header.timestamp))?;
-    if parent.number == u64::MAX {
-        return Err(BlockError::HeaderField { name: "number" });
+
+    /// Checks the fields that follow from the parent; gives the header before execution.
+    fn check_header(&self, header: &Header) -> Result<Header, BlockError> {
+        let parent = self.parent;
+        if header.timestamp < parent.timestamp {
+            return Err(BlockError::Timestamp { parent: parent.timestamp, actual: header.timestamp });
+        }
+        let expected = child_header(parent, self.parent_hash, header.timestamp);
+        check_fields(header, &expected)?;
+        if parent.number == u64::MAX {
+            return Err(BlockError::HeaderField { name: "number" });
+        }
+        Ok(expected)
     }
-    if block.transactions.is_empty() {
-        return Err(BlockError::NoTransactions);
-    }
-    if let Some(senders) = senders {
-        if senders.len() != block.transactions.len() {
-            return Err(BlockError::Senders { transactions: block.transactions.len(), senders: senders.len() });
+
+    /// Checks that these are the header's transactions, and that there are any.
+    #[inline(never)]
+    fn check_transactions(&self, header: &Header, transactions: &[Bytes]) -> Result<(), BlockError> {
+        if header.transactions_root != ordered_trie_root(transactions) {
+            return Err(BlockError::Transactions);
+        }
+        match self.senders {
+            Some(senders) if senders.len() != transactions.len() => {
+                Err(BlockError::Senders { transactions: transactions.len(), senders: senders.len() })
+            }
+            _ if transactions.is_empty() => Err(BlockError::NoTransactions),
+            _ => Ok(()),
         }
     }
-    if header.transactions_root != ordered_trie_root(&block.transactions) {
-        return Err(BlockError::Mismatch { name: "transactionsRoot" });
-    }
-    let mut builder = BlockBuilder::new(parent, parent_hash, state, chain_id, header.timestamp, ancestors)?;
-    if builder.has_ended() {
-        return Err(BlockError::SessionEnded);
-    }
-    for (index, raw) in block.transactions.iter().enumerate() {
-        let transaction = match senders.and_then(|senders| senders.get(index)) {
-            None => RecoveredTransaction::decode(raw.clone()),
-            Some(sender) => RecoveredTransaction::decode_with_sender(raw.clone(), *sender),
+
+    #[inline(never)]
+    fn execute(&self, builder: &mut BlockBuilder<'_>, transactions: &[Bytes]) -> Result<(), BlockError> {
+        if builder.read_end()? {
+            return Err(BlockError::SessionEnded);
         }
-        .map_err(|error| BlockError::MalformedTransaction { index, error })?;
-        builder.push(transaction.into()).map_err(|error| match error {
-            PushError::State(error) => BlockError::State(error),
-            error => BlockError::Transaction { index, error: Box::new(error) },
-        })?;
+        for (index, raw) in transactions.iter().enumerate() {
+            let transaction = match self.senders.and_then(|senders| senders.get(index)) {
+                None => RecoveredTransaction::decode_recovering(raw.clone(), self.recoveries),
+                Some(sender) => RecoveredTransaction::decode_with_sender(raw.clone(), *sender),
+            }
+            .map_err(|error| BlockError::MalformedTransaction { index, error })?;
+            builder.push(transaction.into()).map_err(|error| match error {
+                PushError::State(error) => BlockError::State(error),
+                error => BlockError::Transaction { index, error: Box::new(error) },
+            })?;
+        }
+        Ok(())
     }
-    let (sealed, touched) = builder.seal_recording()?;
-    check_results(header, &sealed.header)?;
-    Ok((sealed, touched))
 }
 
 /// The fields that follow from the parent.

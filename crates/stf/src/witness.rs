@@ -1,13 +1,14 @@
 //! Witnesses: the part of a state that the execution of a block touches.
 
 use crate::block::{header_from_rlp, header_to_rlp, Block};
-use crate::builder::{SealedBlock, Touched};
+use crate::builder::SealedBlock;
 use crate::error::{BlockError, GuestError, StateError, WitnessError};
-use crate::execution::BlockHashes;
+use crate::execution::{BlockHashes, Touched};
+use crate::recovery::ComputedRecoveries;
 use crate::state::State;
 use crate::trie::key_path;
-use crate::verification::{verify_block, verify_recording};
-use alloc::collections::BTreeMap;
+use crate::verification::{verify_block, Verification};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use alloy_consensus::Header;
 use alloy_primitives::{keccak256, Address, Bytes, B256};
@@ -88,9 +89,9 @@ impl BlockHashes for AncestorHeaders {
 }
 
 /// Hashes of ancestors from a function that gives headers.
-struct HeaderSource<'a> {
-    parent: &'a Header,
-    header: &'a dyn Fn(u64) -> Option<Header>,
+pub(crate) struct HeaderSource<'a> {
+    pub parent: &'a Header,
+    pub header: &'a dyn Fn(u64) -> Option<Header>,
 }
 
 impl BlockHashes for HeaderSource<'_> {
@@ -113,45 +114,80 @@ pub fn record_witness(
     chain_id: u64,
     header: &dyn Fn(u64) -> Option<Header>,
 ) -> Result<Witness, BlockError> {
-    let source = HeaderSource { parent, header };
-    let (_, touched) = verify_recording(parent, parent_state.clone(), block, senders, chain_id, &source)?;
-    let mut ancestors = Vec::new();
-    if let Some(oldest) = touched.oldest_ancestor {
-        // The header of block n has the hash of block n - 1.
-        for number in (oldest.saturating_add(1)..parent.number).rev() {
-            let header = header(number).ok_or(StateError::MissingBlockHash(number))?;
-            ancestors.push(header_to_rlp(&header).into());
-        }
-    }
-    let mut codes = Vec::new();
-    for hash in &touched.codes {
-        // Code that the block itself made isn't in the parent's state.
-        if let Ok(code) = parent_state.code(hash) {
-            codes.push(code.original_bytes());
-        }
-    }
-    Ok(Witness { nodes: collect_nodes(parent_state, touched)?, codes, ancestors })
+    let ancestors = &HeaderSource { parent, header };
+    let parent_hash = parent.hash_slow();
+    let verification =
+        Verification { parent, parent_hash, chain_id, senders, ancestors, recoveries: &ComputedRecoveries };
+    let (verified, touched) =
+        verification.run(parent_state.clone(), &block.header, block.header.hash_slow(), &block.transactions);
+    verified?;
+    let mut recorder = WitnessRecorder::default();
+    recorder.add(touched);
+    Ok(recorder.finish(parent, parent_state, header)?)
 }
 
-fn collect_nodes(parent_state: &State, touched: Touched) -> Result<Vec<Bytes>, StateError> {
-    let mut account_paths = touched.collapsed.accounts;
-    let mut storage_paths: BTreeMap<B256, Vec<Vec<u8>>> = touched.collapsed.storage;
-    for account in touched.loaded.values() {
-        account_paths.push(key_path(&account.hashed_address));
-        let slots = account.slots.values().map(|(key, _)| key_path(key));
-        storage_paths.entry(account.hashed_address).or_default().extend(slots);
+/// Collects what one or several blocks in a row touch of the state before the first.
+#[derive(Default)]
+pub(crate) struct WitnessRecorder {
+    /// Paths in the trie of accounts, in nibbles.
+    accounts: Vec<Vec<u8>>,
+    /// Paths in storage tries, by hashed address.
+    storage: BTreeMap<B256, Vec<Vec<u8>>>,
+    codes: BTreeSet<B256>,
+    oldest_ancestor: Option<u64>,
+}
+
+impl WitnessRecorder {
+    /// Adds what the next block touched.
+    pub fn add(&mut self, touched: Touched) {
+        self.accounts.extend(touched.collapsed.accounts);
+        for (hashed_address, paths) in touched.collapsed.storage {
+            self.storage.entry(hashed_address).or_default().extend(paths);
+        }
+        for account in touched.loaded.values() {
+            self.accounts.push(key_path(&account.hashed_address));
+            let slots = account.slots.values().map(|(key, _)| key_path(key));
+            self.storage.entry(account.hashed_address).or_default().extend(slots);
+        }
+        self.codes.extend(touched.codes);
+        self.oldest_ancestor = self.oldest_ancestor.into_iter().chain(touched.oldest_ancestor).min();
     }
-    account_paths.sort_unstable();
-    storage_paths.values_mut().for_each(|paths| paths.sort_unstable());
-    let mut nodes = Vec::new();
-    parent_state
-        .accounts
-        .collect(&account_paths, &mut nodes, &mut |key, leaf, nodes| {
-            let paths = storage_paths.get(key).map(Vec::as_slice).unwrap_or_default();
-            leaf.storage.collect(paths, nodes, &mut |_, _, _| Ok(()))
-        })
-        .map_err(StateError::AccountTrie)?;
-    Ok(nodes)
+
+    /// The witness for a state and header, those of the first block's parent.
+    pub fn finish(
+        mut self,
+        parent: &Header,
+        parent_state: &State,
+        header: &dyn Fn(u64) -> Option<Header>,
+    ) -> Result<Witness, StateError> {
+        let mut ancestors = Vec::new();
+        if let Some(oldest) = self.oldest_ancestor {
+            // The header of block n has the hash of block n - 1.
+            for number in (oldest.saturating_add(1)..parent.number).rev() {
+                let header = header(number).ok_or(StateError::MissingBlockHash(number))?;
+                ancestors.push(header_to_rlp(&header).into());
+            }
+        }
+        let mut codes = Vec::new();
+        for hash in &self.codes {
+            // Code that the blocks themselves made isn't in the parent's state.
+            if let Ok(code) = parent_state.code(hash) {
+                codes.push(code.original_bytes());
+            }
+        }
+        self.accounts.sort_unstable();
+        self.storage.values_mut().for_each(|paths| paths.sort_unstable());
+        let mut nodes = Vec::new();
+        let storage = &self.storage;
+        parent_state
+            .accounts
+            .collect(&self.accounts, &mut nodes, &mut |key, leaf, nodes| {
+                let paths = storage.get(key).map(Vec::as_slice).unwrap_or_default();
+                leaf.storage.collect(paths, nodes, &mut |_, _, _| Ok(()))
+            })
+            .map_err(StateError::AccountTrie)?;
+        Ok(Witness { nodes, codes, ancestors })
+    }
 }
 
 /// [`verify_block`] on the state that a witness shows.
@@ -164,5 +200,6 @@ pub fn verify_block_with_witness(
 ) -> Result<SealedBlock, GuestError> {
     let state = State::from_witness(parent.state_root, witness)?;
     let ancestors = AncestorHeaders::new(parent, &witness.ancestors)?;
-    Ok(verify_block(parent, state, block, senders, chain_id, &ancestors)?)
+    verify_block(parent, state, block, senders, chain_id, &ancestors)
+        .map_err(|error| GuestError::Block { index: 0, error })
 }

@@ -74,7 +74,7 @@ fn block_hashes_go_back_to_the_first_block() {
     witness.ancestors.truncate(1);
     assert_eq!(
         verify_block_with_witness(chain.head(), &block.block(), &witness, None, CHAIN_ID).unwrap_err(),
-        GuestError::Block(BlockError::State(StateError::MissingBlockHash(2)))
+        GuestError::Block { index: 0, error: BlockError::State(StateError::MissingBlockHash(2)) }
     );
 }
 
@@ -113,7 +113,7 @@ fn refused(change: impl FnOnce(&mut Block), expected: BlockError) {
     let witness = chain.witness(&sealed.block());
     assert_eq!(
         verify_block_with_witness(chain.head(), &block, &witness, None, CHAIN_ID).unwrap_err(),
-        GuestError::Block(expected)
+        GuestError::Block { index: 0, error: expected }
     );
 }
 
@@ -141,7 +141,7 @@ fn every_header_field_is_checked() {
     let mismatch = |name: &'static str, change: fn(&mut Header)| {
         refused(|block| change(&mut block.header), BlockError::Mismatch { name });
     };
-    mismatch("transactionsRoot", |header| header.transactions_root = B256::ZERO);
+    refused(|block| block.header.transactions_root = B256::ZERO, BlockError::Transactions);
     mismatch("parentBeaconBlockRoot", |header| header.parent_beacon_block_root = Some(B256::repeat_byte(1)));
     mismatch("gasUsed", |header| header.gas_used += 1);
     mismatch("receiptsRoot", |header| header.receipts_root = B256::ZERO);
@@ -328,11 +328,13 @@ fn gas_limits_fit_into_the_block() {
         1,
         PushError::BlockFull { gas_limit: 16_000_000, gas_left: 14_000_000 },
     );
+    // Messages have the same cap as users' transactions.
     let mut builder = chain.builder(&NoBlockHashes);
-    builder.push(SystemTransaction { gas_limit: 16_000_000, data: Bytes::new(), ..large.clone() }.into()).unwrap();
-    let gas_left = builder.gas_left();
-    let next = SystemTransaction { index: 1, gas_limit: gas_left + 1, ..large };
-    assert_eq!(builder.push(next.into()).unwrap_err(), PushError::BlockFull { gas_limit: gas_left + 1, gas_left });
+    let (gas_limit, cap) = (TRANSACTION_GAS_LIMIT_CAP + 1, TRANSACTION_GAS_LIMIT_CAP);
+    let greedy = SystemTransaction { gas_limit, ..large.clone() };
+    let capped = PushError::Invalid(InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit, cap });
+    assert_eq!(builder.push(greedy.into()).unwrap_err(), capped);
+    builder.push(SystemTransaction { gas_limit: cap, ..large }.into()).unwrap();
 }
 
 #[test]
@@ -644,8 +646,10 @@ proptest! {
                 prop_assert_eq!(error.is_state(), None);
                 // On a witness of the original, it can also be the witness that doesn't suffice.
                 match on_witness {
-                    Err(GuestError::Block(judged)) if judged.is_state().is_none() => prop_assert_eq!(judged, error),
-                    Err(GuestError::Block(_)) => {}
+                    Err(GuestError::Block { error: judged, .. }) if judged.is_state().is_none() => {
+                        prop_assert_eq!(judged, error);
+                    }
+                    Err(GuestError::Block { .. }) => {}
                     other => prop_assert!(false, "{error}, but on the witness {other:?}"),
                 }
             }
@@ -669,65 +673,4 @@ proptest! {
             }
         }
     }
-}
-
-// ---------------------------------------------------------------------------------------------- the guest
-
-fn guest_input(chain: &Chain, block: &SealedBlock) -> GuestInput {
-    GuestInput {
-        configuration: configuration().into(),
-        parent: header_to_rlp(chain.head()).into(),
-        block: block.encoded(),
-        witness: chain.witness(&block.block()).encoded(),
-    }
-}
-
-#[test]
-fn the_guest_states_what_it_verified() {
-    let init = init_message();
-    let mut chain = Chain::new(init.message_hash());
-    let blocks = [
-        vec![init.into(), message(0, address(3), LOGGER, words(&[3])).into()],
-        vec![recovered(sign(call_to(HASHES, 0, words(&[0])), 0))],
-        vec![recovered(sign(call_to(PREDEPLOY, 1, words(&[77])), 0))],
-    ];
-    for transactions in blocks {
-        let block = chain.build(&transactions);
-        let input = guest_input(&chain, &block);
-        let expected = statement_hash(
-            keccak256(configuration()),
-            chain.head().hash_slow(),
-            block.hash,
-            block.result_hash,
-            block.header.parent_beacon_block_root.unwrap(),
-        );
-        assert_eq!(guest_entry(&input.encoded()), Ok(expected));
-        chain.append(&block);
-    }
-}
-
-#[test]
-fn the_guest_trusts_nothing_in_its_input() {
-    let (chain, block) = played();
-    let input = guest_input(&chain, &block);
-    let encoded = input.encoded();
-    assert!(guest_entry(&encoded).is_ok());
-    assert_eq!(guest_entry(&encoded[..encoded.len() - 1]), Err(GuestError::Input));
-    assert_eq!(guest_entry(&[&encoded[..], &[0]].concat()), Err(GuestError::Input));
-    assert_eq!(guest_entry(&[]), Err(GuestError::Input));
-    // Another chain id is another configuration.
-    let mut other = configuration();
-    other[95] ^= 1;
-    let forged = GuestInput { configuration: other.into(), ..input.clone() };
-    assert!(matches!(guest_entry(&forged.encoded()), Err(GuestError::Config { .. })));
-    let short = GuestInput { configuration: configuration()[..224].to_vec().into(), ..input.clone() };
-    assert_eq!(guest_entry(&short.encoded()), Err(GuestError::Input));
-    // No witness at all, and one with a node too many.
-    let empty = GuestInput { witness: Witness::default().encoded(), ..input.clone() };
-    assert!(matches!(guest_entry(&empty.encoded()), Err(GuestError::Witness(_))));
-    let mut witness = chain.witness(&block.block());
-    witness.nodes.push(Bytes::new());
-    let index = witness.nodes.len() - 1;
-    let longer = GuestInput { witness: witness.encoded(), ..input };
-    assert_eq!(guest_entry(&longer.encoded()), Err(GuestError::Witness(WitnessError::UnusedNode { index })));
 }

@@ -23,6 +23,11 @@ pub const DESTROYER: Address = Address::repeat_byte(0xa5);
 /// Stores caller, origin, gas price and block values.
 pub const OBSERVER: Address = Address::repeat_byte(0xa6);
 
+/// Asks the ecrecover precompile with the calldata, and stores the answer's word and length.
+pub const RECOVERER: Address = Address::repeat_byte(0xa7);
+
+pub const PROVER: Address = Address::repeat_byte(0xbb);
+
 pub fn secret(index: u8) -> B256 {
     keccak256([index, 1])
 }
@@ -107,6 +112,8 @@ pub fn template_state() -> State {
     deploy(LOGGER, &hex!("5f355f5fa1"));
     deploy(DESTROYER, &hex!("6133ff5f526002601e5ff000"));
     deploy(OBSERVER, &hex!("335f55326001553a600255426003554460045543600555466006555a60075500"));
+    // CALLDATACOPY(0, 0, size); STATICCALL(gas, 1, 0, size, 0x80, 32); SSTORE(1, returndatasize); SSTORE(0, mload(0x80))
+    deploy(RECOVERER, &hex!("365f5f3760206080365f60015afa503d6001556080515f5500"));
     for slot in 1..40u64 {
         state.set_storage(&WRITER, U256::from(slot), U256::from(slot)).unwrap();
     }
@@ -191,6 +198,28 @@ impl Chain {
     pub fn witness(&self, block: &Block) -> Witness {
         let header = |number: u64| self.headers.get(number as usize).cloned();
         record_witness(self.head(), self.state(), block, None, CHAIN_ID, &header).unwrap()
+    }
+
+    /// The guest's input for blocks that follow the head, and the statement that it must give.
+    pub fn prove(
+        &self,
+        blocks: Vec<RawBlock>,
+        public_recoveries: usize,
+    ) -> Result<(GuestInput, Statement), GuestError> {
+        self.prove_from(self.headers.len() - 1, blocks, public_recoveries)
+    }
+
+    /// The same for blocks that follow the block `from`.
+    pub fn prove_from(
+        &self,
+        from: usize,
+        blocks: Vec<RawBlock>,
+        public_recoveries: usize,
+    ) -> Result<(GuestInput, Statement), GuestError> {
+        let header = |number: u64| self.headers.get(number as usize).cloned();
+        let parent = (&self.headers[from], &self.states[from]);
+        record_guest_run(configuration().into(), PROVER, parent, blocks, public_recoveries, &header)
+            .map(|run| (run.input, run.statement))
     }
 
     /// Verifies a block on the full state and on a witness that went through its encoding, and compares.
