@@ -4,9 +4,9 @@ use crate::error::ProverError;
 use crate::keccak::KeccakEngine;
 use crate::machine::{machine, Machine, Program, PUBLIC_BYTES};
 use crate::recursion::{last_parameters, layer_parameters, program_identity, Identity, LastCircuit, LastLayer, Layers};
+use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::prover::CommittedTraceData;
 use openvm_stark_backend::StarkEngine;
-use openvm_cpu_backend::CpuBackend;
 use std::sync::Arc;
 
 use crate::keccak::Digest;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
-use exclave_prover::parameters::{proven_security, SECURITY_BITS};
 use exclave_prover::machine::{machine, Instance};
+use exclave_prover::parameters::{proven_security, SECURITY_BITS};
 use exclave_prover::recursion::{
     last_parameters, layer_parameters, program_identity, verify, Identity, LastCircuit, LastLayer, Layers, Native,
     RecursionError,

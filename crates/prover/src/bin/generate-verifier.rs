@@ -1,6 +1,6 @@
 //! Writes the generated part of the verifier contract: `generate-verifier FOLDER`.
 
-use exclave_prover::machine::machine;
+use exclave_prover::circuits::Circuits;
 use exclave_prover::solidity::generate;
 use std::error::Error;
 use std::fs;
@@ -8,8 +8,8 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: generate-verifier FOLDER")?;
-    let (_, key) = machine()?;
-    let files = generate(&key.get_vk())?;
+    let circuits = Circuits::new(6 << 30)?;
+    let files = generate(circuits.last.vk())?;
     fs::create_dir_all(&folder)?;
     for (name, content) in files {
         println!("{name}: {} bytes", content.len());
