@@ -2,18 +2,33 @@
 pragma solidity ^0.8.30;
 
 import {TestBase} from "./support/TestBase.sol";
+import {Vm} from "./support/Vm.sol";
 
 interface IProofVerifier {
     function verify(bytes calldata proof) external view returns (bytes32 statement);
+    function submit(bytes calldata proof) external returns (bytes32 statement);
+    function begin(bytes calldata part, uint256 rounds) external returns (bytes32 statement);
+    function resume(bytes calldata state, bytes calldata part, uint256 rounds) external returns (bytes32 statement);
+    function isVerified(bytes32 statement) external view returns (bool);
+    function interrupted(address sender, bytes32 statement) external view returns (bytes32);
 }
 
+/// @dev A real proof (crates/prover, `proof-fixture`) is accepted, at once and in steps, and nothing else is.
 contract ProofVerifierTest is TestBase {
+    uint256 private constant ROUNDS = 4;
+    uint256 private constant P = 0x78000001;
+    bytes4 private constant UNKNOWN_STATE = bytes4(keccak256("UnknownState(bytes32)"));
+    bytes32 private constant INTERRUPTED = keccak256("Interrupted(bytes32,address,bytes)");
+
     IProofVerifier private verifier;
     bytes private proof;
+    /// Where the parts end: the constraints, then each round of openings.
+    uint256[] private parts;
+    string private trace;
 
     function setUp() public {
         address[] memory evaluators = new address[](5);
-        for (uint256 i; i < 5; ++i) {
+        for (uint256 i; i < evaluators.length; ++i) {
             string memory name = string.concat("ConstraintEvaluator", toString(i));
             evaluators[i] = vm.deployCode(string.concat(name, ".sol:", name), "");
         }
@@ -22,9 +37,246 @@ contract ProofVerifierTest is TestBase {
         verifier =
             IProofVerifier(vm.deployCode("ProofVerifier.sol:ProofVerifier", abi.encode(constraints, openings)));
         proof = vm.readFileBinary("test/fixtures/proof/proof.bin");
+        trace = vm.readFile("test/fixtures/proof/trace.json");
+        parts = vm.parseJsonUintArray(trace, ".parts");
     }
 
-    function test_proof_is_accepted() public view {
+    // ------------------------------------------------------------------------------------------------- accepted
+
+    function test_proof_is_accepted() public {
+        bytes32 statement = verifier.verify(proof);
+        assertTrue(!verifier.isVerified(statement), "a view remembered");
+        assertEq(verifier.submit(proof), statement, "another statement");
+        assertTrue(verifier.isVerified(statement), "not remembered");
+    }
+
+    function test_transcripts_states_are_those_of_the_native_verifier() public {
+        (bytes32 statement, bytes memory state) = begin(0);
+        assertEq(stateOf(state), vm.parseJsonBytes32(trace, ".states.batching"), "after the constraints");
+        for (uint256 round; round + 1 < ROUNDS; ++round) {
+            state = resume(state, round);
+            string memory key = string.concat(".states.whir", toString(round));
+            assertEq(stateOf(state), vm.parseJsonBytes32(trace, key), key);
+        }
+        assertTrue(!verifier.isVerified(statement), "verified before the last round");
+        verifier.resume(state, slice(parts[ROUNDS - 1], parts[ROUNDS]), 1);
+        assertTrue(verifier.isVerified(statement), "not verified after the last round");
+        assertEq(verifier.interrupted(address(this), statement), bytes32(0), "something is left");
+    }
+
+    function test_gas_by_part() public {
+        uint256 before = gasleft();
         verifier.verify(proof);
+        vm.snapshotValue("proof_gas", "whole", before - gasleft());
+        bytes memory part = slice(0, parts[0]);
+        before = gasleft();
+        (, bytes memory state) = beginWith(part, 0);
+        vm.snapshotValue("proof_gas", "constraints", before - gasleft());
+        for (uint256 round; round < ROUNDS; ++round) {
+            part = slice(parts[round], parts[round + 1]);
+            vm.recordLogs();
+            before = gasleft();
+            verifier.resume(state, part, 1);
+            vm.snapshotValue("proof_gas", string.concat("round", toString(round)), before - gasleft());
+            state = lastState();
+        }
+        vm.snapshotValue("proof_gas", "bytes", proof.length);
+        vm.snapshotValue("proof_gas", "bytes_constraints", parts[0]);
+    }
+
+    // ------------------------------------------------------------------------------------------------- rejected
+
+    /// @dev Every word of 32 bits in turn, from a start that depends on the step: the slow profile takes them all.
+    function test_every_word_counts() public {
+        uint256 words = proof.length / 4;
+        uint256 step = vm.envOr("EXCLAVE_PROOF_MUTATION_STEP", uint256(211));
+        for (uint256 word; word < words; word += step) {
+            bytes memory mutated = proof;
+            uint256 place = 4 * word;
+            uint256 value = elementAt(mutated, place);
+            // Another canonical element: a number that isn't one is refused for that alone.
+            setElement(mutated, place, value + 1 < P ? value + 1 : value - 1);
+            assertRejected(mutated, place);
+        }
+    }
+
+    function test_fuzz_bit_flips(uint256 place, uint8 bit) public {
+        bytes memory mutated = proof;
+        place = bound(place, 0, mutated.length - 1);
+        mutated[place] = bytes1(uint8(mutated[place]) ^ uint8(1 << (bit & 7)));
+        assertRejected(mutated, place);
+    }
+
+    /// @dev x + p is the same element, and another encoding. In hashes it is another hash.
+    function test_fuzz_elements_above_the_prime(uint256 word) public {
+        bytes memory mutated = proof;
+        uint256 place = 4 * bound(word, 0, mutated.length / 4 - 1);
+        uint256 value = elementAt(mutated, place);
+        unchecked {
+            setElement(mutated, place, uint32(value + P));
+        }
+        assertRejected(mutated, place);
+    }
+
+    function test_fuzz_truncated(uint256 length) public {
+        length = bound(length, 0, proof.length - 1);
+        assertRejected(slice(0, length), length);
+    }
+
+    function test_truncated_at_parts_and_words() public {
+        for (uint256 i; i < parts.length; ++i) {
+            assertRejected(slice(0, parts[i] - 4), i);
+            if (i < ROUNDS) assertRejected(slice(0, parts[i]), i);
+        }
+        assertRejected(slice(0, proof.length - 1), proof.length);
+        assertRejected("", 0);
+    }
+
+    function test_padded() public {
+        assertRejected(abi.encodePacked(proof, uint8(0)), 1);
+        assertRejected(abi.encodePacked(proof, uint32(0)), 4);
+        assertRejected(abi.encodePacked(proof, bytes32(0)), 32);
+        assertRejected(abi.encodePacked(uint32(0), proof), 4);
+        for (uint256 i; i < ROUNDS; ++i) {
+            assertRejected(abi.encodePacked(slice(0, parts[i]), uint32(0), slice(parts[i], proof.length)), i);
+        }
+    }
+
+    function test_parts_in_another_order() public {
+        for (uint256 i; i + 1 < ROUNDS; ++i) {
+            bytes memory first = slice(0, parts[i]);
+            bytes memory second = slice(parts[i], parts[i + 1]);
+            bytes memory third = slice(parts[i + 1], parts[i + 2]);
+            assertRejected(abi.encodePacked(first, third, second, slice(parts[i + 2], proof.length)), i);
+            assertRejected(abi.encodePacked(first, second, second, slice(parts[i + 2], proof.length)), i);
+            assertRejected(abi.encodePacked(first, third, slice(parts[i + 2], proof.length)), i);
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------- interrupted
+
+    function test_nobody_resumes_anothers_verification() public {
+        (, bytes memory state) = begin(1);
+        bytes memory rest = slice(parts[1], proof.length);
+        vm.prank(address(0xbad));
+        vm.expectPartialRevert(UNKNOWN_STATE);
+        verifier.resume(state, rest, ROUNDS - 1);
+        verifier.resume(state, rest, ROUNDS - 1);
+    }
+
+    function test_state_must_be_the_one_that_was_kept() public {
+        (, bytes memory state) = begin(1);
+        bytes memory rest = slice(parts[1], proof.length);
+        for (uint256 word; word < state.length / 32; ++word) {
+            bytes memory mutated = bytes.concat(state);
+            mutated[32 * word + 31] = bytes1(uint8(mutated[32 * word + 31]) ^ 1);
+            vm.expectPartialRevert(UNKNOWN_STATE);
+            verifier.resume(mutated, rest, ROUNDS - 1);
+        }
+        vm.expectPartialRevert(UNKNOWN_STATE);
+        verifier.resume(abi.encodePacked(state, bytes32(0)), rest, ROUNDS - 1);
+        vm.expectPartialRevert(UNKNOWN_STATE);
+        verifier.resume("", rest, ROUNDS - 1);
+    }
+
+    function test_state_can_be_used_once() public {
+        (, bytes memory state) = begin(0);
+        bytes memory next = resume(state, 0);
+        vm.expectPartialRevert(UNKNOWN_STATE);
+        verifier.resume(state, slice(parts[0], parts[1]), 1);
+        verifier.resume(next, slice(parts[1], proof.length), ROUNDS - 1);
+        vm.expectPartialRevert(UNKNOWN_STATE);
+        verifier.resume(next, slice(parts[1], proof.length), ROUNDS - 1);
+    }
+
+    function test_steps_out_of_order_are_refused() public {
+        (bytes32 statement, bytes memory state) = begin(0);
+        for (uint256 round = 1; round < ROUNDS; ++round) {
+            bytes memory part = slice(parts[round], parts[round + 1]);
+            vm.expectRevert();
+            verifier.resume(state, part, 1);
+        }
+        bytes memory all = slice(parts[0], proof.length);
+        vm.expectRevert();
+        verifier.resume(state, all, ROUNDS + 1);
+        vm.expectRevert();
+        verifier.resume(state, all, 0);
+        vm.expectRevert();
+        verifier.resume(state, all, ROUNDS - 1);
+        assertTrue(!verifier.isVerified(statement), "verified");
+        verifier.resume(state, all, ROUNDS);
+        assertTrue(verifier.isVerified(statement), "not verified");
+    }
+
+    function test_a_wrong_part_is_refused_and_changes_nothing() public {
+        (bytes32 statement, bytes memory state) = begin(2);
+        bytes memory rest = slice(parts[2], proof.length);
+        for (uint256 place; place < rest.length; place += 977) {
+            bytes memory mutated = bytes.concat(rest);
+            mutated[place] = bytes1(uint8(mutated[place]) ^ 1);
+            vm.expectRevert();
+            verifier.resume(state, mutated, ROUNDS - 2);
+        }
+        assertTrue(!verifier.isVerified(statement), "verified");
+        verifier.resume(state, rest, ROUNDS - 2);
+        assertTrue(verifier.isVerified(statement), "not verified");
+    }
+
+    // ----------------------------------------------------------------------------------------------------- tools
+
+    function assertRejected(bytes memory mutated, uint256 place) private view {
+        try verifier.verify(mutated) {
+            revert AssertionFailed(string.concat("accepted, changed at ", toString(place)));
+        } catch {}
+    }
+
+    function begin(uint256 rounds) private returns (bytes32, bytes memory) {
+        return beginWith(slice(0, parts[rounds]), rounds);
+    }
+
+    function beginWith(bytes memory part, uint256 rounds) private returns (bytes32 statement, bytes memory state) {
+        vm.recordLogs();
+        statement = verifier.begin(part, rounds);
+        state = lastState();
+        assertEq(verifier.interrupted(address(this), statement), keccak256(state), "another state was kept");
+    }
+
+    function resume(bytes memory state, uint256 round) private returns (bytes memory) {
+        vm.recordLogs();
+        verifier.resume(state, slice(parts[round], parts[round + 1]), 1);
+        return lastState();
+    }
+
+    function lastState() private returns (bytes memory) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        Vm.Log memory last = logs[logs.length - 1];
+        if (last.topics[0] != INTERRUPTED) return "";
+        return abi.decode(last.data, (bytes));
+    }
+
+    function stateOf(bytes memory state) private pure returns (bytes32 transcript) {
+        assembly {
+            transcript := mload(add(state, 0x40))
+        }
+    }
+
+    function slice(uint256 start, uint256 end) private view returns (bytes memory part) {
+        bytes memory whole = proof;
+        part = new bytes(end - start);
+        assembly {
+            mcopy(add(part, 0x20), add(add(whole, 0x20), start), sub(end, start))
+        }
+    }
+
+    function elementAt(bytes memory data, uint256 place) private pure returns (uint256 value) {
+        assembly {
+            value := shr(224, mload(add(add(data, 0x20), place)))
+        }
+    }
+
+    function setElement(bytes memory data, uint256 place, uint256 value) private pure {
+        for (uint256 i; i < 4; ++i) {
+            data[place + i] = bytes1(uint8(value >> (24 - 8 * i)));
+        }
     }
 }

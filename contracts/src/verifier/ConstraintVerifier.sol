@@ -25,8 +25,11 @@ contract ConstraintVerifier is ConstraintEvaluators {
             start := proof.offset
         }
         context.offset = start;
-        // The most that is observed between two challenges: a head, or all openings with their rotations.
-        context.transcript = Memory.allocate(2 + VerifyingKey.COLUMNS + VerifyingKey.HEAD_WORDS);
+        // More than what is observed between two challenges: a head, coefficients, openings with rotations, stacked ones.
+        context.transcript = Memory.allocate(
+            2 + VerifyingKey.HEAD_WORDS + (VerifyingKey.DEGREE << VerifyingKey.SKIP) + VerifyingKey.COLUMNS
+                + VerifyingKey.MAX_WIDTH
+        );
         Memory.store(context.transcript, 0, Transcript.DOMAIN);
         context.evaluators = evaluatorsOfUnits();
         ProofShape.read(context);

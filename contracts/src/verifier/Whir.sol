@@ -44,10 +44,10 @@ library Whir {
         /// Nodes of each commitment's tree, and how many leaves each has.
         uint256 nodes;
         uint256 leaves;
-        /// Scratch for hashing rows, for hashing pairs, and hashes of a leaf's left parts.
+        /// Scratch for hashing rows, for hashing pairs, and hashes of a leaf's parts.
         uint256 row;
         uint256 scratch;
-        uint256 pending;
+        uint256 hashes;
         /// By query: the point and the folded value there. Those of the leaf that was opened last.
         uint256 points;
         uint256 folded;
@@ -177,7 +177,7 @@ library Whir {
             round.values = Memory.allocate(COSET);
             round.row = Memory.allocate(round.totalWidth / 8 + 2);
             round.scratch = MerkleMultiproof.scratch();
-            round.pending = Memory.allocate(VerifyingKey.FOLDING + 1);
+            round.hashes = Memory.allocate(COSET);
             round.nodes = Memory.allocate(2 * count * (round.index == 0 ? round.commitmentCount : 1));
         }
     }
@@ -288,13 +288,14 @@ library Whir {
     function hashRows(Round memory round, uint256 place, uint256 width, uint256 powers)
         private
         pure
-        returns (uint256 hash)
+        returns (uint256)
     {
         unchecked {
             uint256 length = 4 * width;
             uint256 row = round.row;
             for (uint256 j; j < COSET; ++j) {
                 uint256 value = Memory.load(round.values, j);
+                uint256 hash;
                 assembly ("memory-safe") {
                     calldatacopy(row, place, length)
                     mstore8(add(row, length), 0)
@@ -327,26 +328,27 @@ library Whir {
                     }
                 }
                 Memory.store(round.values, j, value);
-                hash = climb(round, j, hash);
+                Memory.store(round.hashes, j, hash);
             }
+            return joinParts(round);
         }
     }
 
-    /// @dev Joins the hash of part j of a leaf with those to its left of the same height. That of the last part is the leaf's.
-    function climb(Round memory round, uint256 j, uint256 hash) private pure returns (uint256) {
-        unchecked {
-            uint256 pending = round.pending;
-            uint256 scratch = round.scratch;
-            assembly ("memory-safe") {
-                for {} and(j, 1) { j := shr(1, j) } {
-                    mstore(scratch, mload(pending))
-                    mstore(add(scratch, 0x20), hash)
-                    hash := keccak256(scratch, 0x41)
-                    pending := add(pending, 0x20)
+    /// @dev The root over the hashes of a leaf's parts, which are overwritten.
+    function joinParts(Round memory round) private pure returns (uint256 root) {
+        uint256 hashes = round.hashes;
+        uint256 scratch = round.scratch;
+        uint256 parts = COSET;
+        assembly ("memory-safe") {
+            for { let size := shl(5, parts) } gt(size, 32) { size := shr(1, size) } {
+                let target := hashes
+                for { let source := hashes } lt(source, add(hashes, size)) { source := add(source, 0x40) } {
+                    mcopy(scratch, source, 0x40)
+                    mstore(target, keccak256(scratch, 0x41))
+                    target := add(target, 0x20)
                 }
-                mstore(pending, hash)
             }
-            return hash;
+            root := mload(hashes)
         }
     }
 
@@ -355,10 +357,10 @@ library Whir {
         unchecked {
             uint256 place = context.offset;
             Transcript.requireCanonical(place, 16 * COSET);
-            uint256 hash;
             for (uint256 i; i < COSET; ++i) {
                 uint256 row = round.row;
                 uint256 word;
+                uint256 hash;
                 assembly ("memory-safe") {
                     // Sixteen bytes and the tag, which is zero.
                     word := shr(128, calldataload(place))
@@ -366,12 +368,12 @@ library Whir {
                     hash := keccak256(row, 17)
                 }
                 Memory.store(round.values, i, BabyBear4.fromWord(word));
-                hash = climb(round, i, hash);
+                Memory.store(round.hashes, i, hash);
                 place += 16;
             }
             uint256 node = round.nodes + 64 * round.leaves;
             Memory.store(node, 0, position);
-            Memory.store(node, 1, hash);
+            Memory.store(node, 1, joinParts(round));
             context.offset = place;
         }
     }
@@ -386,25 +388,60 @@ library Whir {
             uint256 inverse = rootToThe(round.powers, (1 << VerifyingKey.LOG_DOMAIN) - exponent);
             uint256 values = round.values;
             uint256 alphas = round.state + 32 * (OpeningState.ALPHAS + VerifyingKey.FOLDING * round.index);
-            uint256 half = COSET / 2;
-            uint256 stride = 1;
-            // Lanes of values are at most (2 stride - 1) p: p at first, then twice that and p more.
+            uint256 half = 32 * (COSET / 2);
+            uint256 stride = 32;
+            // Lanes of values are at most p at first, then at each level twice as much and p more: loose at the end as well.
             uint256 bound = P_LANES;
             for (uint256 level; level < VerifyingKey.FOLDING; ++level) {
-                uint256 alpha = Memory.load(alphas, level);
-                for (uint256 i; i < half; ++i) {
-                    uint256 factor =
-                        alpha.scale(mulmod(inverse, Memory.load(round.cosetPowers, i * stride), BabyBear4.P));
-                    uint256 low = Memory.load(values, i);
-                    uint256 high = Memory.load(values, i + half);
-                    Memory.store(values, i, (low + bound - high).mul(factor) + low + high);
-                }
+                foldLevel(values, half, round.cosetPowers, stride, Memory.load(alphas, level), inverse, bound);
                 inverse = mulmod(inverse, inverse, BabyBear4.P);
                 half >>= 1;
                 stride <<= 1;
                 bound = 2 * bound + P_LANES;
             }
             round.value = Memory.load(values, 0).reduce().scale(VerifyingKey.FOLDING_INVERSE);
+        }
+    }
+
+    /// @dev One level of `foldAt` on values of which each half has `half` bytes. The arithmetic is BabyBear4's `scale` and
+    /// `mul`, written out because most of a verification's multiplications are here.
+    function foldLevel(
+        uint256 values,
+        uint256 half,
+        uint256 powers,
+        uint256 stride,
+        uint256 alpha,
+        uint256 inverse,
+        uint256 bound
+    ) private pure {
+        uint256 prime = BabyBear4.P;
+        uint256 lane = BabyBear4.LANE;
+        uint256 low16 = BabyBear4.LOW_16;
+        uint256 low43 = BabyBear4.LOW_43;
+        uint256 low21 = BabyBear4.LOW_21;
+        assembly ("memory-safe") {
+            for { let end := add(values, half) } lt(values, end) { values := add(values, 0x20) } {
+                // alpha / x for this pair of points.
+                let factor := mul(alpha, mulmod(inverse, mload(powers), prime))
+                factor := or(
+                    or(mod(and(factor, lane), prime), shl(64, mod(and(shr(64, factor), lane), prime))),
+                    or(shl(128, mod(and(shr(128, factor), lane), prime)), shl(192, mod(shr(192, factor), prime)))
+                )
+                powers := add(powers, stride)
+                let low := mload(values)
+                let high := mload(add(values, half))
+                let difference := sub(add(low, bound), high)
+                let product := mulmod(difference, and(shr(16, factor), low16), not(10))
+                product := add(
+                    mulmod(difference, and(factor, low16), not(10)),
+                    shl(16, add(mul(and(shr(43, product), low21), 0x7ffeeef), and(product, low43)))
+                )
+                product := or(
+                    or(mod(and(product, lane), prime), shl(64, mod(and(shr(64, product), lane), prime))),
+                    or(shl(128, mod(and(shr(128, product), lane), prime)), shl(192, mod(shr(192, product), prime)))
+                )
+                mstore(values, add(add(low, high), product))
+            }
         }
     }
 

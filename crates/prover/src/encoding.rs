@@ -43,8 +43,18 @@ pub enum EncodingError {
     OutOfRange { offset: usize, value: u32, expected: &'static str },
 }
 
+/// A proof's bytes, and where the parts end at which a verification can be interrupted: the first before any round of
+/// openings, then one after each round.
+pub struct Encoded {
+    pub bytes: Vec<u8>,
+    pub parts: Vec<usize>,
+}
+
 /// The bytes of `proof` for the contract.
-pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Vec<u8>, EncodingError> {
+///
+/// # Errors
+/// For a proof that no verifier would accept, because of its shape or of Merkle paths that contradict each other.
+pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Encoded, EncodingError> {
     if proof.trace_vdata.iter().all(Option::is_none) {
         return Err(EncodingError::NoTraces);
     }
@@ -59,15 +69,20 @@ pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Vec<u8>, EncodingErro
     writer.stacking(&proof.stacking_proof);
     let whir = &proof.whir_proof;
     writer.element(whir.mu_pow_witness);
+    let mut parts = vec![writer.0.len()];
     for round in 0..key.inner.params.num_whir_rounds() {
         let positions = replay.round(whir, round);
         writer.round(key, whir, round);
         writer.openings(key, proof, round, &positions)?;
+        parts.push(writer.0.len());
     }
-    Ok(writer.0)
+    Ok(Encoded { bytes: writer.0, parts })
 }
 
-/// The proof that `bytes` encode.
+/// The proof that `bytes` encode, valid or not.
+///
+/// # Errors
+/// For anything that [`encode`] doesn't give.
 pub fn decode(key: &VerifyingKey, bytes: &[u8]) -> Result<Proof, EncodingError> {
     let mut reader = Reader { bytes, offset: 0 };
     let mut proof = reader.header(key)?;

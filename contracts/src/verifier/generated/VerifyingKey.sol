@@ -5,7 +5,7 @@ pragma solidity ^0.8.30;
 /// @title What the verifier knows of the verifying key.
 library VerifyingKey {
     /// @dev Hash of the verifying key, the first thing observed.
-    uint256 internal constant PRE_HASH = 0x0e03f57dadb71648a8ac37b00f627c264f12d6c6fe9ecbf041736f9fb254bcb9;
+    uint256 internal constant PRE_HASH = 0xf4f39ad535e8e4a4d020572101941644b987874f6ba069e62494f056fdc5a7f7;
     /// @dev AIRs of the machine.
     uint256 internal constant AIRS = 23;
     /// @dev Log2 of the rows that the univariate skip takes together.
@@ -24,14 +24,14 @@ library VerifyingKey {
     uint256 internal constant LOG_FINAL = 4;
     /// @dev Degree of the constraints' sumcheck.
     uint256 internal constant DEGREE = 4;
-    uint256 internal constant TOTAL_QUERIES = 124;
-    uint256 internal constant HEAD_WORDS = 100;
+    /// @dev Queries of all rounds.
+    uint256 internal constant TOTAL_QUERIES = 122;
     /// @dev Bits of work before the interactions' challenges.
-    uint256 internal constant LOGUP_WORK = 22;
+    uint256 internal constant LOGUP_WORK = 21;
     /// @dev Bits of work before openings are batched.
     uint256 internal constant BATCHING_WORK = 20;
     /// @dev Bits of work before each folding.
-    uint256 internal constant FOLDING_WORK = 18;
+    uint256 internal constant FOLDING_WORK = 22;
     /// @dev Bits of work before queries.
     uint256 internal constant QUERY_WORK = 20;
     /// @dev Most constraints of an AIR.
@@ -44,6 +44,8 @@ library VerifyingKey {
     uint256 internal constant OPENINGS = 985;
     /// @dev Most openings and public values of an AIR.
     uint256 internal constant MAX_OPENINGS = 300;
+    /// @dev Words that a proof's head can have.
+    uint256 internal constant HEAD_WORDS = 35;
     /// @dev Columns of all AIRs.
     uint256 internal constant COLUMNS = 889;
     /// @dev Linear constraints on heights.
@@ -96,5 +98,5 @@ library VerifyingKey {
         hex"73000001640000015a0000016400000173000001";
     /// @dev Queries of each round, one byte each.
     bytes internal constant QUERIES =
-        hex"3c1d140f";
+        hex"3b1d130f";
 }

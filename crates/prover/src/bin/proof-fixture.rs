@@ -24,20 +24,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let proofs = instance.prove_continuations(vec![input], |_, _| {})?;
     let proof = &proofs.per_segment[0];
     instance.vm.engine.verify(&key, proof)?;
-    let bytes = encode(&key, proof)?;
-    if decode(&key, &bytes)? != *proof {
+    let encoded = encode(&key, proof)?;
+    let bytes = &encoded.bytes;
+    if decode(&key, bytes)? != *proof {
         return Err("decoding gives another proof".into());
     }
     let phases: Vec<String> = trace(&key, proof)?
         .into_iter()
         .map(|(phase, state)| {
             let hex: String = state.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("  \"{phase}\": \"0x{hex}\"")
+            format!("    \"{phase}\": \"0x{hex}\"")
         })
         .collect();
     fs::create_dir_all(folder)?;
-    fs::write(Path::new(folder).join("proof.bin"), &bytes)?;
-    fs::write(Path::new(folder).join("trace.json"), format!("{{\n{}\n}}\n", phases.join(",\n")))?;
+    fs::write(Path::new(folder).join("proof.bin"), bytes)?;
+    fs::write(Path::new(folder).join("trace.json"), format!("{{\n  \"parts\": {:?},\n  \"states\": {{\n{}\n  }}\n}}\n", encoded.parts, phases.join(",\n")))?;
     println!("{} segments; the first one's proof has {} bytes", proofs.per_segment.len(), bytes.len());
     Ok(())
 }
