@@ -10,7 +10,9 @@ use crate::keccak::{element_bytes, Challenge, Digest, KeccakConfig, KeccakMerkle
 use crate::machine::{Proof, VerifyingKey};
 use openvm_stark_backend::calculate_n_logup;
 use openvm_stark_backend::hasher::MerkleHasher;
-use openvm_stark_backend::proof::{BatchConstraintProof, GkrLayerClaims, GkrProof, StackingProof, TraceVData, WhirProof};
+use openvm_stark_backend::proof::{
+    BatchConstraintProof, GkrLayerClaims, GkrProof, StackingProof, TraceVData, WhirProof,
+};
 use openvm_stark_backend::prover::stacked_pcs::StackedLayout;
 use openvm_stark_backend::verifier::proof_shape::{verify_proof_shape, ProofShapeError};
 use openvm_stark_backend::FiatShamirTranscript;
@@ -270,9 +272,8 @@ impl<'a> Replay<'a> {
         };
         let traces = || zip(&airs, &batch.column_openings);
         let common = traces().map(|(air, parts)| with_rotations(&parts[0], rotated(air)));
-        let others = traces().flat_map(|(air, parts)| {
-            parts[1..].iter().map(move |part| with_rotations(part, rotated(air)))
-        });
+        let others =
+            traces().flat_map(|(air, parts)| parts[1..].iter().map(move |part| with_rotations(part, rotated(air))));
         for openings in common.chain(others).collect::<Vec<_>>() {
             self.observe(&openings);
         }

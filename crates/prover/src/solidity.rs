@@ -599,9 +599,8 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
         .collect();
     let degree = key.inner.max_constraint_degree() + 1;
     let factorial = |number: usize| (1..=number).product::<usize>();
-    let weights: Vec<u8> = (0..=degree)
-        .flat_map(|index| inverse_of(factorial(index) * factorial(degree - index)).to_be_bytes())
-        .collect();
+    let weights: Vec<u8> =
+        (0..=degree).flat_map(|index| inverse_of(factorial(index) * factorial(degree - index)).to_be_bytes()).collect();
     let log_domain = parameters.log_stacked_height() + parameters.log_blowup;
     let root = |log_order: usize| Val::two_adic_generator(log_order);
     let rounds = parameters.num_whir_rounds();
@@ -629,7 +628,11 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     number("Rounds of folding.", "ROUNDS", rounds.to_string());
     number("Log2 of the last polynomial's length.", "LOG_FINAL", parameters.log_final_poly_len().to_string());
     number("Degree of the constraints' sumcheck.", "DEGREE", degree.to_string());
-    number("Queries of all rounds.", "TOTAL_QUERIES", queries.iter().map(|count| usize::from(*count)).sum::<usize>().to_string());
+    number(
+        "Queries of all rounds.",
+        "TOTAL_QUERIES",
+        queries.iter().map(|count| usize::from(*count)).sum::<usize>().to_string(),
+    );
     number("Bits of work before the interactions' challenges.", "LOGUP_WORK", parameters.logup.pow_bits.to_string());
     number("Bits of work before openings are batched.", "BATCHING_WORK", parameters.whir.mu_pow_bits.to_string());
     number("Bits of work before each folding.", "FOLDING_WORK", parameters.whir.folding_pow_bits.to_string());
@@ -646,13 +649,32 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let largest = airs.iter().map(|air| columns(air) + air.params.num_public_values).max().unwrap_or(0);
     number("Most openings and public values of an AIR.", "MAX_OPENINGS", largest.to_string());
     let total: usize = airs.iter().map(|air| air.params.width.total_width()).sum();
-    let head = |air: &Air| {
-        8 + 32 * (air.params.width.cached_mains.len() + 1) + 4 * air.params.num_public_values
-    };
+    let rows: u64 = airs.iter().map(|air| (air.num_interactions() as u64) << parameters.log_stacked_height()).sum();
+    let layers = (u64::BITS - rows.leading_zeros()) as usize;
+    let head_bytes = |air: &Air| 8 + 32 * air.params.width.cached_mains.len() + 4 * air.params.num_public_values;
+    let extensions = 1
+        + 4 * layers
+        + 3 * layers * (layers - 1) / 2
+        + 2 * airs.len()
+        + degree * ((1 << skip) - 1)
+        + 1
+        + degree * parameters.n_stack
+        + airs.iter().map(columns).sum::<usize>()
+        + 2 * ((1 << skip) - 1)
+        + 1
+        + 2 * parameters.n_stack
+        + parameters.w_stack;
+    let bytes = 32 + airs.iter().map(head_bytes).sum::<usize>() + 16 * extensions + 8;
+    number("Most bytes of a proof before its openings.", "CONSTRAINT_BYTES", bytes.to_string());
+    let head = |air: &Air| 8 + 32 * (air.params.width.cached_mains.len() + 1) + 4 * air.params.num_public_values;
     let head = airs.iter().map(head).sum::<usize>() / 32 + 3;
     number("Words that a proof's head can have.", "HEAD_WORDS", head.to_string());
     number("Columns of all AIRs.", "COLUMNS", total.to_string());
-    number("Linear constraints on heights.", "HEIGHT_CONSTRAINTS", key.inner.trace_height_constraints.len().to_string());
+    number(
+        "Linear constraints on heights.",
+        "HEIGHT_CONSTRAINTS",
+        key.inner.trace_height_constraints.len().to_string(),
+    );
     number("1/6.", "SIXTH", inverse_of(6).to_string());
     number("1/2.", "HALF", inverse_of(2).to_string());
     number("1/2^FOLDING.", "FOLDING_INVERSE", inverse_of(1 << parameters.k_whir()).to_string());
@@ -660,19 +682,28 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let canonical = |value: Val| value.as_canonical_u32().to_string();
     number("Generator of the skip domain, of order 2^SKIP.", "SKIP_ROOT", canonical(root(skip)));
     number("Its inverse.", "SKIP_ROOT_INVERSE", canonical(root(skip).inverse()));
-    number("Generator of a folded coset's subgroup, inverted.", "FOLDING_ROOT_INVERSE", canonical(root(parameters.k_whir()).inverse()));
+    number(
+        "Generator of a folded coset's subgroup, inverted.",
+        "FOLDING_ROOT_INVERSE",
+        canonical(root(parameters.k_whir()).inverse()),
+    );
     number("Log2 of the first code's length.", "LOG_DOMAIN", log_domain.to_string());
     number("Generator of the first code's domain.", "DOMAIN_ROOT", canonical(root(log_domain)));
     for (documentation, name, value) in [
         ("Each AIR in one word, see ProofShape.sol.", "DESCRIPTORS", hex(&descriptors)),
         ("Commitments of preprocessed parts, by AIR.", "PREPROCESSED", hex(&preprocessed)),
-        ("For each constraint on heights the coefficients of all AIRs and the threshold, four bytes each.", "HEIGHTS", hex(&heights)),
+        (
+            "For each constraint on heights the coefficients of all AIRs and the threshold, four bytes each.",
+            "HEIGHTS",
+            hex(&heights),
+        ),
         ("1 / (i! (DEGREE - i)!), four bytes each: for interpolation at 0 to DEGREE.", "WEIGHTS", hex(&weights)),
         ("Queries of each round, one byte each.", "QUERIES", hex(&queries)),
     ] {
         let _ = write!(text, "    /// @dev {documentation}\n    bytes internal constant {name} =\n");
         let value = if value.is_empty() { " " } else { &value };
-        let lines: Vec<&str> = value.as_bytes().chunks(96).map(|chunk| std::str::from_utf8(chunk).unwrap_or("")).collect();
+        let lines: Vec<&str> =
+            value.as_bytes().chunks(96).map(|chunk| std::str::from_utf8(chunk).unwrap_or("")).collect();
         let lines: Vec<String> = lines.iter().map(|line| format!("        hex\"{}\"", line.trim())).collect();
         let _ = writeln!(text, "{};", lines.join("\n"));
     }

@@ -44,6 +44,8 @@ library VerifyingKey {
     uint256 internal constant OPENINGS = 985;
     /// @dev Most openings and public values of an AIR.
     uint256 internal constant MAX_OPENINGS = 300;
+    /// @dev Most bytes of a proof before its openings.
+    uint256 internal constant CONSTRAINT_BYTES = 42224;
     /// @dev Words that a proof's head can have.
     uint256 internal constant HEAD_WORDS = 35;
     /// @dev Columns of all AIRs.

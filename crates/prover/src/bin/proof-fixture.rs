@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     fs::create_dir_all(folder)?;
     fs::write(Path::new(folder).join("proof.bin"), bytes)?;
-    fs::write(Path::new(folder).join("trace.json"), format!("{{\n  \"parts\": {:?},\n  \"states\": {{\n{}\n  }}\n}}\n", encoded.parts, phases.join(",\n")))?;
+    fs::write(
+        Path::new(folder).join("trace.json"),
+        format!("{{\n  \"parts\": {:?},\n  \"states\": {{\n{}\n  }}\n}}\n", encoded.parts, phases.join(",\n")),
+    )?;
     println!("{} segments; the first one's proof has {} bytes", proofs.per_segment.len(), bytes.len());
     Ok(())
 }
