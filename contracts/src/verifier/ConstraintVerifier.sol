@@ -13,6 +13,8 @@ import {Transcript} from "./Transcript.sol";
 
 /// @title The first part of a verification: all but the openings of what was committed.
 contract ConstraintVerifier is ConstraintEvaluators {
+    error WrongLength(uint256 read, uint256 given);
+
     constructor(address[] memory evaluators) ConstraintEvaluators(evaluators) {}
 
     /// @notice Verifies the beginning of a proof; reverts if it isn't valid.
@@ -40,6 +42,8 @@ contract ConstraintVerifier is ConstraintEvaluators {
         unchecked {
             length = context.offset - start;
         }
+        // Beyond the end of the calldata there are zeros.
+        if (length > proof.length) revert WrongLength(length, proof.length);
         state = stateOf(context);
     }
 

