@@ -285,53 +285,48 @@ library Whir {
     }
 
     /// @dev The hash of a leaf's rows, which are added to the values, times the powers of mu.
-    function hashRows(Round memory round, uint256 place, uint256 width, uint256 powers)
-        private
-        pure
-        returns (uint256)
-    {
-        unchecked {
-            uint256 length = 4 * width;
-            uint256 row = round.row;
-            for (uint256 j; j < COSET; ++j) {
-                uint256 value = Memory.load(round.values, j);
-                uint256 hash;
-                assembly ("memory-safe") {
-                    calldatacopy(row, place, length)
-                    mstore8(add(row, length), 0)
-                    hash := keccak256(row, add(length, 1))
-                }
+    function hashRows(Round memory round, uint256 place, uint256 width, uint256 powers) private pure returns (uint256) {
+        uint256 length = 4 * width;
+        uint256 row = round.row;
+        uint256 values = round.values;
+        uint256 hashes = round.hashes;
+        uint256 low32 = BabyBear4.LOW_32;
+        uint256 end = values + 32 * COSET;
+        assembly ("memory-safe") {
+            // The tag of a row, behind it.
+            mstore8(add(row, length), 0)
+            for {} lt(values, end) { values := add(values, 0x20) } {
+                calldatacopy(row, place, length)
+                mstore(hashes, keccak256(row, add(length, 1)))
+                hashes := add(hashes, 0x20)
+                place := add(place, length)
                 // A value is below 2^60 before and after; four products below p^2 < 2^61.82 bring it to below 2^64.
-                uint256 power = powers;
-                uint256 end = place + length;
-                assembly ("memory-safe") {
-                    function folded(x) -> y {
-                        y := add(
-                            mul(and(shr(32, x), 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff), 0xffffffe),
-                            and(x, 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff)
-                        )
-                    }
-                    for {} gt(sub(end, place), 15) { place := add(place, 16) } {
-                        let elements := calldataload(place)
-                        value := add(value, mul(mload(power), shr(224, elements)))
-                        value := add(value, mul(mload(add(power, 0x20)), and(shr(192, elements), 0xffffffff)))
-                        value := add(value, mul(mload(add(power, 0x40)), and(shr(160, elements), 0xffffffff)))
-                        value := folded(add(value, mul(mload(add(power, 0x60)), and(shr(128, elements), 0xffffffff))))
-                        power := add(power, 0x80)
-                    }
-                    if sub(end, place) {
-                        for {} lt(place, end) { place := add(place, 4) } {
-                            value := add(value, mul(mload(power), shr(224, calldataload(place))))
-                            power := add(power, 0x20)
+                let value := mload(values)
+                let power := powers
+                let left := width
+                for { let elements := row } left {} {
+                    let word := mload(elements)
+                    elements := add(elements, 0x10)
+                    value := add(value, mul(mload(power), shr(224, word)))
+                    if gt(left, 1) {
+                        value := add(value, mul(mload(add(power, 0x20)), and(shr(192, word), 0xffffffff)))
+                        if gt(left, 2) {
+                            value := add(value, mul(mload(add(power, 0x40)), and(shr(160, word), 0xffffffff)))
                         }
-                        value := folded(value)
                     }
+                    switch gt(left, 3)
+                    case 0 { left := 0 }
+                    default {
+                        value := add(value, mul(mload(add(power, 0x60)), and(shr(128, word), 0xffffffff)))
+                        power := add(power, 0x80)
+                        left := sub(left, 4)
+                    }
+                    value := add(mul(and(shr(32, value), low32), 0xffffffe), and(value, low32))
                 }
-                Memory.store(round.values, j, value);
-                Memory.store(round.hashes, j, hash);
+                mstore(values, value)
             }
-            return joinParts(round);
         }
+        return joinParts(round);
     }
 
     /// @dev The root over the hashes of a leaf's parts, which are overwritten.

@@ -462,24 +462,22 @@ impl Writer {
             }
         }
         let hasher = KeccakMerkleHasher;
-        let trees: Vec<(&Vec<Vec<Digest>>, Box<dyn Fn(usize) -> Digest>)> = match round {
+        // For each tree the paths and the leaf's hash of every query.
+        let trees: Vec<(&Vec<Vec<Digest>>, Vec<Digest>)> = match round {
             0 => zip(&whir.initial_round_merkle_proofs, &whir.initial_round_opened_rows)
-                .map(|(paths, rows)| {
-                    let leaf = move |query: usize| row_digest(&rows[query]);
-                    (paths, Box::new(leaf) as Box<dyn Fn(usize) -> Digest>)
-                })
+                .map(|(paths, rows)| (paths, rows.iter().map(|rows| row_digest(rows)).collect()))
                 .collect(),
             _ => {
                 let values = &whir.codeword_opened_values[round - 1];
-                let leaf = move |query: usize| values_digest(&values[query]);
-                vec![(&whir.codeword_merkle_proofs[round - 1], Box::new(leaf))]
+                let digests = values.iter().map(|values| values_digest(values)).collect();
+                vec![(&whir.codeword_merkle_proofs[round - 1], digests)]
             }
         };
-        for (paths, leaf) in trees {
+        for (paths, digests) in trees {
             let mut siblings = BTreeMap::new();
             let mut nodes = BTreeMap::new();
             for (query, position) in positions.iter().enumerate() {
-                let mut node = leaf(query);
+                let mut node = digests[query];
                 for (level, sibling) in paths[query].iter().enumerate() {
                     let index = position >> level;
                     let known = *siblings.entry((level, index ^ 1)).or_insert(*sibling);
