@@ -1,47 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {TestBase} from "./support/TestBase.sol";
-import {Vm} from "./support/Vm.sol";
-
-interface IProofVerifier {
-    function verify(bytes calldata proof) external view returns (bytes32 statement);
-    function submit(bytes calldata proof) external returns (bytes32 statement);
-    function begin(bytes calldata part, uint256 rounds) external returns (bytes32 statement);
-    function resume(bytes calldata state, bytes calldata part, uint256 rounds) external returns (bytes32 statement);
-    function isVerified(bytes32 statement) external view returns (bool);
-    function interrupted(address sender, bytes32 statement) external view returns (bytes32);
-}
+import {ProofFixture} from "./support/ProofFixture.sol";
 
 /// @dev A real proof (crates/prover, `proof-fixture`) is accepted, at once and in steps, and nothing else is.
-contract ProofVerifierTest is TestBase {
-    uint256 private constant ROUNDS = 4;
+contract ProofVerifierTest is ProofFixture {
     uint256 private constant P = 0x78000001;
     /// Bytes of the call before the proof's.
     uint256 private constant HEADER = 4 + 32 + 32;
     bytes4 private constant PANIC = bytes4(keccak256("Panic(uint256)"));
     bytes4 private constant UNKNOWN_STATE = bytes4(keccak256("UnknownState(bytes32)"));
-    bytes32 private constant INTERRUPTED = keccak256("Interrupted(bytes32,address,bytes)");
-
-    IProofVerifier private verifier;
-    bytes private proof;
-    /// Where the parts end: the constraints, then each round of openings.
-    uint256[] private parts;
-    string private trace;
 
     function setUp() public {
-        address[] memory evaluators = new address[](5);
-        for (uint256 i; i < evaluators.length; ++i) {
-            string memory name = string.concat("ConstraintEvaluator", toString(i));
-            evaluators[i] = vm.deployCode(string.concat(name, ".sol:", name), "");
-        }
-        address constraints = vm.deployCode("ConstraintVerifier.sol:ConstraintVerifier", abi.encode(evaluators));
-        address openings = vm.deployCode("OpeningVerifier.sol:OpeningVerifier", "");
-        verifier =
-            IProofVerifier(vm.deployCode("ProofVerifier.sol:ProofVerifier", abi.encode(constraints, openings)));
-        proof = vm.readFileBinary("test/fixtures/proof/proof.bin");
-        trace = vm.readFile("test/fixtures/proof/trace.json");
-        parts = vm.parseJsonUintArray(trace, ".parts");
+        setUpProof();
     }
 
     // ------------------------------------------------------------------------------------------------- accepted
@@ -65,28 +36,6 @@ contract ProofVerifierTest is TestBase {
         verifier.resume(state, slice(parts[ROUNDS - 1], parts[ROUNDS]), 1);
         assertTrue(verifier.isVerified(statement), "not verified after the last round");
         assertEq(verifier.interrupted(address(this), statement), bytes32(0), "something is left");
-    }
-
-    function test_gas_by_part() public {
-        bytes memory call = callFor(proof);
-        uint256 before = gasleft();
-        (bool success,) = address(verifier).staticcall(call);
-        vm.snapshotValue("proof_gas", "whole", before - gasleft());
-        assertTrue(success, "refused");
-        bytes memory part = slice(0, parts[0]);
-        before = gasleft();
-        (, bytes memory state) = beginWith(part, 0);
-        vm.snapshotValue("proof_gas", "constraints", before - gasleft());
-        for (uint256 round; round < ROUNDS; ++round) {
-            part = slice(parts[round], parts[round + 1]);
-            vm.recordLogs();
-            before = gasleft();
-            verifier.resume(state, part, 1);
-            vm.snapshotValue("proof_gas", string.concat("round", toString(round)), before - gasleft());
-            state = lastState();
-        }
-        vm.snapshotValue("proof_gas", "bytes", proof.length);
-        vm.snapshotValue("proof_gas", "bytes_constraints", parts[0]);
     }
 
     // ------------------------------------------------------------------------------------------------- rejected
@@ -249,13 +198,9 @@ contract ProofVerifierTest is TestBase {
         }
     }
 
-    function begin(uint256 rounds) private returns (bytes32, bytes memory) {
-        return beginWith(slice(0, parts[rounds]), rounds);
-    }
-
-    function beginWith(bytes memory part, uint256 rounds) private returns (bytes32 statement, bytes memory state) {
+    function begin(uint256 rounds) private returns (bytes32 statement, bytes memory state) {
         vm.recordLogs();
-        statement = verifier.begin(part, rounds);
+        statement = verifier.begin(slice(0, parts[rounds]), rounds);
         state = lastState();
         assertEq(verifier.interrupted(address(this), statement), keccak256(state), "another state was kept");
     }
@@ -266,24 +211,9 @@ contract ProofVerifierTest is TestBase {
         return lastState();
     }
 
-    function lastState() private returns (bytes memory) {
-        Vm.Log[] memory logs = vm.getRecordedLogs();
-        Vm.Log memory last = logs[logs.length - 1];
-        if (last.topics[0] != INTERRUPTED) return "";
-        return abi.decode(last.data, (bytes));
-    }
-
     function stateOf(bytes memory state) private pure returns (bytes32 transcript) {
         assembly {
             transcript := mload(add(state, 0x40))
-        }
-    }
-
-    function slice(uint256 start, uint256 end) private view returns (bytes memory part) {
-        bytes memory whole = proof;
-        part = new bytes(end - start);
-        assembly {
-            mcopy(add(part, 0x20), add(add(whole, 0x20), start), sub(end, start))
         }
     }
 
