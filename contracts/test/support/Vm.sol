@@ -50,5 +50,6 @@ interface Vm {
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
     function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
     function envOr(string calldata name, uint256 fallback_) external view returns (uint256);
 }

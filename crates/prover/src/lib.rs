@@ -5,6 +5,7 @@
 
 pub mod encoding;
 pub mod error;
+pub mod evaluation;
 pub mod keccak;
 pub mod machine;
 pub mod parameters;

@@ -1,6 +1,7 @@
 //! What the contract is given agrees with what this crate makes: generated code, and the proof that its tests verify.
 
 use exclave_prover::encoding::{decode, encode, EncodingError};
+use exclave_prover::evaluation::evaluations;
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine, KeccakTranscript, Val};
 use exclave_prover::machine::{machine, VerifyingKey};
 use exclave_prover::parameters::segment_parameters;
@@ -41,6 +42,8 @@ fn committed_contracts_are_those_that_the_verifying_key_gives() {
         assert_eq!(&fs::read_to_string(folder.join(name)).unwrap(), content, "{name} is stale");
     }
     assert_eq!(fs::read_dir(folder).unwrap().count(), files.len(), "a file is left over");
+    let committed = fs::read_to_string(contracts().join("test/fixtures/evaluations.json")).unwrap();
+    assert_eq!(evaluations(key()), committed, "evaluations.json is stale");
 }
 
 #[test]

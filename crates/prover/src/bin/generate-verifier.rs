@@ -1,5 +1,7 @@
-//! Writes the generated part of the verifier contract: `generate-verifier FOLDER`.
+//! Writes the generated part of the verifier contract, and what its tests compare it with:
+//! `generate-verifier CONTRACTS`, the folder with `src` and `test`.
 
+use exclave_prover::evaluation::evaluations;
 use exclave_prover::machine::machine;
 use exclave_prover::solidity::generate;
 use std::error::Error;
@@ -7,13 +9,14 @@ use std::fs;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: generate-verifier FOLDER")?;
+    let contracts = std::env::args().nth(1).ok_or("usage: generate-verifier CONTRACTS")?;
     let (_, key) = machine()?;
-    let files = generate(&key.get_vk())?;
+    let key = key.get_vk();
+    let folder = Path::new(&contracts).join("src/verifier/generated");
     fs::create_dir_all(&folder)?;
-    for (name, content) in files {
-        println!("{name}: {} bytes", content.len());
-        fs::write(Path::new(&folder).join(name), content)?;
+    for (name, content) in generate(&key)? {
+        fs::write(folder.join(name), content)?;
     }
+    fs::write(Path::new(&contracts).join("test/fixtures/evaluations.json"), evaluations(&key))?;
     Ok(())
 }
