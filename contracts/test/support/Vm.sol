@@ -51,5 +51,6 @@ interface Vm {
     function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
     function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
     function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+    function envOr(string calldata name, string calldata fallback_) external view returns (string memory);
     function envOr(string calldata name, uint256 fallback_) external view returns (uint256);
 }
