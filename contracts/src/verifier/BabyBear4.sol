@@ -23,8 +23,6 @@ library BabyBear4 {
     uint256 internal constant LOW_21 = 0x00000000001fffff00000000001fffff00000000001fffff00000000001fffff;
     /// @dev The lower 32 bits of both halves.
     uint256 internal constant PAIRS = 0x000000000000000000000000ffffffff000000000000000000000000ffffffff;
-    /// @dev 2^32 modulo p, below 2^28.
-    uint256 internal constant TWO_TO_32 = 0xffffffe;
     /// @dev 2^43 modulo p, below 2^27.
     uint256 internal constant TWO_TO_43 = 0x7ffeeef;
     /// @dev 2^256 - 11, in assembly not(10).

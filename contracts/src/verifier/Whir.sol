@@ -300,7 +300,8 @@ library Whir {
                 mstore(hashes, keccak256(row, add(length, 1)))
                 hashes := add(hashes, 0x20)
                 place := add(place, length)
-                // A value is below 2^60 before and after; four products below p^2 < 2^61.82 bring it to below 2^64.
+                // x = 2^32 h + l is congruent to h (2^32 modulo p) + l, below 2^32 2^28: so a value is at most that before
+                // four products, each below p^2 < 2^61.82, which bring it to below 2^64, and after.
                 let value := mload(values)
                 let power := powers
                 let left := width
@@ -565,7 +566,7 @@ library Whir {
             let square := mulmod(x, x, prime)
             let cube := mulmod(square, x, prime)
             let fourth := mulmod(square, square, prime)
-            // Four products with powers are below 4 p^2 < 2^63.82. The sum before is below 2^60.
+            // Four products are below 4 p^2; with a sum that was folded as in `hashRows` they are below 2^64.
             for { let end := add(coefficients, shl(5, count)) } lt(coefficients, end) {
                 coefficients := add(coefficients, 0x80)
             } {

@@ -605,8 +605,13 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let root = |log_order: usize| Val::two_adic_generator(log_order);
     let rounds = parameters.num_whir_rounds();
     let queries: Vec<u8> = parameters.whir.rounds.iter().map(|round| round.num_queries as u8).collect();
-    if parameters.whir.rounds.iter().any(|round| round.num_queries > 255) || parameters.k_whir() > 5 {
+    let foldings = 2..=5;
+    if parameters.whir.rounds.iter().any(|round| round.num_queries > 255) || !foldings.contains(&parameters.k_whir()) {
         return Err(GenerationError::Unsupported("so many queries or foldings"));
+    }
+    // Polynomials are evaluated four coefficients at a time.
+    if parameters.log_final_poly_len() < 2 || log_domain - parameters.k_whir() > 27 {
+        return Err(GenerationError::Unsupported("so short a last polynomial or so long a code"));
     }
     let with_preprocessed = airs.iter().rposition(|air| air.preprocessed_data.is_some()).map_or(0, |last| last + 1);
     let preprocessed: Vec<u8> = airs[..with_preprocessed]
@@ -623,7 +628,6 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     number("Log2 of the rows that the univariate skip takes together.", "SKIP", skip.to_string());
     number("Variables of a stacked column above the skip.", "N_STACK", parameters.n_stack.to_string());
     number("Most columns that all traces may fill when stacked.", "MAX_WIDTH", parameters.w_stack.to_string());
-    number("Log2 of the first code's inverse rate.", "LOG_BLOWUP", parameters.log_blowup.to_string());
     number("Variables folded in a round.", "FOLDING", parameters.k_whir().to_string());
     number("Rounds of folding.", "ROUNDS", rounds.to_string());
     number("Log2 of the last polynomial's length.", "LOG_FINAL", parameters.log_final_poly_len().to_string());

@@ -14,8 +14,6 @@ library VerifyingKey {
     uint256 internal constant N_STACK = 16;
     /// @dev Most columns that all traces may fill when stacked.
     uint256 internal constant MAX_WIDTH = 64;
-    /// @dev Log2 of the first code's inverse rate.
-    uint256 internal constant LOG_BLOWUP = 4;
     /// @dev Variables folded in a round.
     uint256 internal constant FOLDING = 4;
     /// @dev Rounds of folding.
