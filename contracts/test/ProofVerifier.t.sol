@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {VerifyingKey} from "../src/verifier/generated/VerifyingKey.sol";
+import {ProofShape, Trace} from "../src/verifier/ProofShape.sol";
 import {ProofFixture} from "./support/ProofFixture.sol";
 
 /// @dev A real proof (crates/prover, `proof-fixture`) is accepted, at once and in steps, and nothing else is.
 contract ProofVerifierTest is ProofFixture {
+    using Trace for uint256;
+
     uint256 private constant P = 0x78000001;
     /// Bytes of the call before the proof's.
     uint256 private constant HEADER = 4 + 32 + 32;
@@ -110,6 +114,43 @@ contract ProofVerifierTest is ProofFixture {
         }
     }
 
+    /// @dev Every trace left out, with flag and fields, or only the flag; traces that aren't there announced; flags that are
+    /// no booleans; all other heights, and some out of range, up to those that would overflow a shift.
+    function test_heads_of_other_shapes() public view {
+        bytes memory descriptors = VerifyingKey.DESCRIPTORS;
+        uint256 place = 32;
+        uint256 present;
+        for (uint256 air; air < VerifyingKey.AIRS; ++air) {
+            uint256 descriptor = uint256(wordAt(descriptors, 32 * air));
+            uint256 length = 4 + 32 * descriptor.cachedParts() + 4 * descriptor.publicValues();
+            bool isPresent = true;
+            if (!descriptor.isRequired()) {
+                isPresent = elementAt(proof, place) == 1;
+                assertRejectedFor(withElement(place, 2), ProofShape.NotABoolean.selector);
+                assertRejectedFor(withElement(place, type(uint32).max), ProofShape.NotABoolean.selector);
+                assertRejected(callFor(withElement(place, isPresent ? 0 : 1)), place);
+                if (isPresent) {
+                    bytes memory rest = slice(place + 4 + length, proof.length);
+                    assertRejected(callFor(abi.encodePacked(slice(0, place), uint32(0), rest)), place);
+                }
+                place += 4;
+            }
+            if (!isPresent) continue;
+            ++present;
+            uint256 height = elementAt(proof, place);
+            uint256 highest = VerifyingKey.SKIP + VerifyingKey.N_STACK;
+            for (uint256 other; other <= highest; other += 3) {
+                if (other != height) assertRejected(callFor(withElement(place, other)), place);
+            }
+            uint256[5] memory wrong = [highest + 1, 255, 256, P - 1, type(uint32).max];
+            for (uint256 i; i < wrong.length; ++i) {
+                assertRejectedFor(withElement(place, wrong[i]), ProofShape.HeightOutOfRange.selector);
+            }
+            place += length;
+        }
+        assertTrue(present > 10, "the fixture has few traces");
+    }
+
     // ----------------------------------------------------------------------------------------------- interrupted
 
     function test_nobody_resumes_anothers_verification() public {
@@ -196,6 +237,22 @@ contract ProofVerifierTest is ProofFixture {
         if (success) revert AssertionFailed(string.concat("accepted, changed at ", toString(place)));
         if (reason.length < 4 || bytes4(reason) == PANIC) {
             revert AssertionFailed(string.concat("refused without a reason, changed at ", toString(place)));
+        }
+    }
+
+    function assertRejectedFor(bytes memory encoded, bytes4 selector) private view {
+        (bool success, bytes memory reason) = address(verifier).staticcall(callFor(encoded));
+        assertTrue(!success && bytes4(reason) == selector, "not refused for this reason");
+    }
+
+    function withElement(uint256 place, uint256 value) private view returns (bytes memory mutated) {
+        mutated = proof;
+        setElement(mutated, place, value);
+    }
+
+    function wordAt(bytes memory data, uint256 place) private pure returns (bytes32 word) {
+        assembly {
+            word := mload(add(add(data, 0x20), place))
         }
     }
 
