@@ -271,7 +271,10 @@ impl<'a> Emitter<'a> {
             term = term.reduced();
         }
         sum.0 += term.bound;
-        assert!(sum.0 <= LOOSE, "an accumulator could overflow");
+        if sum.0 > LOOSE {
+            // The accumulator could overflow: the unit has to be divided.
+            self.bytes = usize::MAX / 2;
+        }
         self.line(&format!("{function}({}, {offset:#x})", term.code), term.bytes + 10);
     }
 
