@@ -41,27 +41,27 @@ contract ZkVerifier is IZkVerifier {
     /// if an AIR is missing, as its constraints were not checked then, or if a public byte is none.
     function read(bytes calldata head) public pure returns (bytes32 statement, bytes32 identity) {
         bytes memory parts = new bytes(96);
-        uint256 at = 32;
+        uint256 offset = 32;
         for (uint256 air; air < VerifyingKey.AIRS; ++air) {
             uint256 trace = descriptor(air);
             if (!trace.isRequired()) {
-                if (element(head, at) != 1) return (0, 0);
-                at += 4;
+                if (element(head, offset) != 1) return (0, 0);
+                offset += 4;
             }
-            if (!trace.hasPreprocessed()) at += 4;
-            if (air == CONSTRAINTS_AIR) copy(parts, 0, head[at:at + 32]);
-            at += 32 * trace.cachedParts();
-            if (air == IDENTITY_AIR) copy(parts, 32, head[at:at + 64]);
+            if (!trace.hasPreprocessed()) offset += 4;
+            if (air == CONSTRAINTS_AIR) copy(parts, 0, head[offset:offset + 32]);
+            offset += 32 * trace.cachedParts();
+            if (air == IDENTITY_AIR) copy(parts, 32, head[offset:offset + 64]);
             if (air == STATEMENT_AIR) {
                 for (uint256 i; i < 32; ++i) {
-                    uint256 value = element(head, at + 4 * i);
+                    uint256 value = element(head, offset + 4 * i);
                     if (value > 0xff) return (0, 0);
                     statement |= bytes32(value << (8 * (31 - i)));
                 }
             }
-            at += 4 * trace.publicValues();
+            offset += 4 * trace.publicValues();
         }
-        if (at != head.length) return (0, 0);
+        if (offset != head.length) return (0, 0);
         identity = keccak256(parts);
     }
 
@@ -73,13 +73,13 @@ contract ZkVerifier is IZkVerifier {
         }
     }
 
-    function element(bytes calldata head, uint256 at) private pure returns (uint256) {
-        return uint32(bytes4(head[at:at + 4]));
+    function element(bytes calldata head, uint256 offset) private pure returns (uint256) {
+        return uint32(bytes4(head[offset:offset + 4]));
     }
 
-    function copy(bytes memory target, uint256 at, bytes calldata source) private pure {
+    function copy(bytes memory target, uint256 offset, bytes calldata source) private pure {
         for (uint256 i; i < source.length; ++i) {
-            target[at + i] = source[i];
+            target[offset + i] = source[i];
         }
     }
 }

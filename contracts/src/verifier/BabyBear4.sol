@@ -23,24 +23,38 @@ library BabyBear4 {
     uint256 internal constant LOW_21 = 0x00000000001fffff00000000001fffff00000000001fffff00000000001fffff;
     /// @dev The lower 32 bits of both halves.
     uint256 internal constant PAIRS = 0x000000000000000000000000ffffffff000000000000000000000000ffffffff;
-    /// @dev 2^32 modulo p, below 2^28.
-    uint256 internal constant TWO_TO_32 = 0xffffffe;
     /// @dev 2^43 modulo p, below 2^27.
     uint256 internal constant TWO_TO_43 = 0x7ffeeef;
-    /// @dev 2^256 - 11.
-    uint256 internal constant RING = ~uint256(10);
+    /// @dev 2^256 - 11, in assembly not(10).
+    uint256 internal constant RING = type(uint256).max - 10;
 
-    /// @notice The product of a loose and a tight element, reduced.
-    function mul(uint256 loose, uint256 tight) internal pure returns (uint256) {
-        unchecked {
-            return finish(mulmod(loose, tight & LOW_16, RING), mulmod(loose, (tight >> 16) & LOW_48, RING));
+    /// @notice The product of a loose and a tight element, reduced: `finish` of products with its halves.
+    function mul(uint256 loose, uint256 tight) internal pure returns (uint256 y) {
+        assembly ("memory-safe") {
+            let high := mulmod(loose, and(shr(16, tight), LOW_48), not(10))
+            y := add(
+                mulmod(loose, and(tight, LOW_16), not(10)),
+                shl(16, add(mul(and(shr(43, high), LOW_21), TWO_TO_43), and(high, LOW_43)))
+            )
+            y := or(
+                or(mod(and(y, LANE), P), shl(64, mod(and(shr(64, y), LANE), P))),
+                or(shl(128, mod(and(shr(128, y), LANE), P)), shl(192, mod(shr(192, y), P)))
+            )
         }
     }
 
     /// @notice As `mul`, by an element that `split` has split.
-    function mulSplit(uint256 loose, uint256 low, uint256 high) internal pure returns (uint256) {
-        unchecked {
-            return finish(mulmod(loose, low, RING), mulmod(loose, high, RING));
+    function mulSplit(uint256 loose, uint256 low, uint256 high) internal pure returns (uint256 y) {
+        assembly ("memory-safe") {
+            high := mulmod(loose, high, not(10))
+            y := add(
+                mulmod(loose, low, not(10)),
+                shl(16, add(mul(and(shr(43, high), LOW_21), TWO_TO_43), and(high, LOW_43)))
+            )
+            y := or(
+                or(mod(and(y, LANE), P), shl(64, mod(and(shr(64, y), LANE), P))),
+                or(shl(128, mod(and(shr(128, y), LANE), P)), shl(192, mod(shr(192, y), P)))
+            )
         }
     }
 
@@ -63,32 +77,24 @@ library BabyBear4 {
     }
 
     /// @notice Every lane modulo p, whatever it holds.
-    function reduce(uint256 x) internal pure returns (uint256) {
-        unchecked {
-            return ((x & LANE) % P) | ((((x >> 64) & LANE) % P) << 64) | ((((x >> 128) & LANE) % P) << 128)
-                | (((x >> 192) % P) << 192);
+    function reduce(uint256 x) internal pure returns (uint256 y) {
+        assembly ("memory-safe") {
+            y := x
+            y := or(
+                or(mod(and(y, LANE), P), shl(64, mod(and(shr(64, y), LANE), P))),
+                or(shl(128, mod(and(shr(128, y), LANE), P)), shl(192, mod(shr(192, y), P)))
+            )
         }
     }
 
-    /// @notice A congruent element with lanes below 2^60, of one with any lanes.
-    /// @dev x = 2^32 h + l with h < 2^32 gives h (2^32 mod p) + l < 2^60.
-    function fold(uint256 x) internal pure returns (uint256) {
-        unchecked {
-            return ((x >> 32) & LOW_32) * TWO_TO_32 + (x & LOW_32);
-        }
-    }
-
-    /// @notice The product of a tight element and a base field element, reduced.
-    function scale(uint256 tight, uint256 base) internal pure returns (uint256) {
-        unchecked {
-            return reduce(tight * base);
-        }
-    }
-
-    /// @notice x - y + p for a reduced y.
-    function sub(uint256 x, uint256 y) internal pure returns (uint256) {
-        unchecked {
-            return x + P_LANES - y;
+    /// @notice The product of a tight element and a base field element, reduced: lanes of it are below 2^63.
+    function scale(uint256 tight, uint256 base) internal pure returns (uint256 y) {
+        assembly ("memory-safe") {
+            y := mul(tight, base)
+            y := or(
+                or(mod(and(y, LANE), P), shl(64, mod(and(shr(64, y), LANE), P))),
+                or(shl(128, mod(and(shr(128, y), LANE), P)), shl(192, mod(shr(192, y), P)))
+            )
         }
     }
 

@@ -13,6 +13,8 @@ import {Transcript} from "./Transcript.sol";
 
 /// @title The first part of a verification: all but the openings of what was committed.
 contract ConstraintVerifier is ConstraintEvaluators {
+    error WrongLength(uint256 read, uint256 given);
+
     constructor(address[] memory evaluators) ConstraintEvaluators(evaluators) {}
 
     /// @notice Verifies the beginning of a proof; reverts if it isn't valid.
@@ -25,8 +27,11 @@ contract ConstraintVerifier is ConstraintEvaluators {
             start := proof.offset
         }
         context.offset = start;
-        // The most that is observed between two challenges: a head, or all openings with their rotations.
-        context.transcript = Memory.allocate(2 + VerifyingKey.COLUMNS + VerifyingKey.HEAD_WORDS);
+        // More than what is observed between two challenges: a head, coefficients, openings with rotations, stacked ones.
+        context.transcript = Memory.allocate(
+            2 + VerifyingKey.HEAD_WORDS + (VerifyingKey.DEGREE << VerifyingKey.SKIP) + VerifyingKey.COLUMNS
+                + VerifyingKey.MAX_WIDTH
+        );
         Memory.store(context.transcript, 0, Transcript.DOMAIN);
         context.evaluators = evaluatorsOfUnits();
         ProofShape.read(context);
@@ -37,6 +42,8 @@ contract ConstraintVerifier is ConstraintEvaluators {
         unchecked {
             length = context.offset - start;
         }
+        // Beyond the end of the calldata there are zeros.
+        if (length > proof.length) revert WrongLength(length, proof.length);
         state = stateOf(context);
     }
 

@@ -36,8 +36,9 @@ contract ProofVerifier {
     /// @notice Verifies a whole proof; reverts if it isn't valid.
     /// @return statement Hash of its head.
     function verify(bytes calldata proof) public view returns (bytes32 statement) {
-        (bytes memory state, uint256 length) = constraints.verify(proof);
-        statement = word(state, OpeningState.HEAD);
+        bytes memory state;
+        uint256 length;
+        (statement, state, length) = verifyConstraints(proof);
         openings.verify(state, proof[length:], VerifyingKey.ROUNDS);
     }
 
@@ -51,8 +52,9 @@ contract ProofVerifier {
     /// @notice Verifies the beginning of a proof and so many rounds of its openings, and interrupts there.
     /// @param part The proof's bytes up to there, and no more.
     function begin(bytes calldata part, uint256 rounds) external returns (bytes32 statement) {
-        (bytes memory state, uint256 length) = constraints.verify(part);
-        statement = word(state, OpeningState.HEAD);
+        bytes memory state;
+        uint256 length;
+        (statement, state, length) = verifyConstraints(part);
         if (rounds > 0) {
             state = openings.verify(state, part[length:], rounds);
         } else if (length != part.length) {
@@ -70,6 +72,17 @@ contract ProofVerifier {
         statement = bytes32(state[32 * OpeningState.HEAD:]);
         if (interrupted[msg.sender][statement] != digest) revert UnknownState(statement);
         settle(statement, openings.verify(state, part, rounds));
+    }
+
+    /// @dev No more of the proof is copied than can be read.
+    function verifyConstraints(bytes calldata proof)
+        private
+        view
+        returns (bytes32 statement, bytes memory state, uint256 length)
+    {
+        uint256 most = proof.length < VerifyingKey.CONSTRAINT_BYTES ? proof.length : VerifyingKey.CONSTRAINT_BYTES;
+        (state, length) = constraints.verify(proof[:most]);
+        statement = word(state, OpeningState.HEAD);
     }
 
     function settle(bytes32 statement, bytes memory state) private {

@@ -44,10 +44,10 @@ library Whir {
         /// Nodes of each commitment's tree, and how many leaves each has.
         uint256 nodes;
         uint256 leaves;
-        /// Scratch for hashing rows, for hashing pairs, and hashes of a leaf's left parts.
+        /// Scratch for hashing rows, for hashing pairs, and hashes of a leaf's parts.
         uint256 row;
         uint256 scratch;
-        uint256 pending;
+        uint256 hashes;
         /// By query: the point and the folded value there. Those of the leaf that was opened last.
         uint256 points;
         uint256 folded;
@@ -177,7 +177,7 @@ library Whir {
             round.values = Memory.allocate(COSET);
             round.row = Memory.allocate(round.totalWidth / 8 + 2);
             round.scratch = MerkleMultiproof.scratch();
-            round.pending = Memory.allocate(VerifyingKey.FOLDING + 1);
+            round.hashes = Memory.allocate(COSET);
             round.nodes = Memory.allocate(2 * count * (round.index == 0 ? round.commitmentCount : 1));
         }
     }
@@ -285,68 +285,66 @@ library Whir {
     }
 
     /// @dev The hash of a leaf's rows, which are added to the values, times the powers of mu.
-    function hashRows(Round memory round, uint256 place, uint256 width, uint256 powers)
-        private
-        pure
-        returns (uint256 hash)
-    {
-        unchecked {
-            uint256 length = 4 * width;
-            uint256 row = round.row;
-            for (uint256 j; j < COSET; ++j) {
-                uint256 value = Memory.load(round.values, j);
-                assembly ("memory-safe") {
-                    calldatacopy(row, place, length)
-                    mstore8(add(row, length), 0)
-                    hash := keccak256(row, add(length, 1))
-                }
-                // A value is below 2^60 before and after; four products below p^2 < 2^61.82 bring it to below 2^64.
-                uint256 power = powers;
-                uint256 end = place + length;
-                assembly ("memory-safe") {
-                    function folded(x) -> y {
-                        y := add(
-                            mul(and(shr(32, x), 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff), 0xffffffe),
-                            and(x, 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff)
-                        )
-                    }
-                    for {} gt(sub(end, place), 15) { place := add(place, 16) } {
-                        let elements := calldataload(place)
-                        value := add(value, mul(mload(power), shr(224, elements)))
-                        value := add(value, mul(mload(add(power, 0x20)), and(shr(192, elements), 0xffffffff)))
-                        value := add(value, mul(mload(add(power, 0x40)), and(shr(160, elements), 0xffffffff)))
-                        value := folded(add(value, mul(mload(add(power, 0x60)), and(shr(128, elements), 0xffffffff))))
-                        power := add(power, 0x80)
-                    }
-                    if sub(end, place) {
-                        for {} lt(place, end) { place := add(place, 4) } {
-                            value := add(value, mul(mload(power), shr(224, calldataload(place))))
-                            power := add(power, 0x20)
+    function hashRows(Round memory round, uint256 place, uint256 width, uint256 powers) private pure returns (uint256) {
+        uint256 length = 4 * width;
+        uint256 row = round.row;
+        uint256 values = round.values;
+        uint256 hashes = round.hashes;
+        uint256 low32 = BabyBear4.LOW_32;
+        uint256 end = values + 32 * COSET;
+        assembly ("memory-safe") {
+            // The tag of a row, behind it.
+            mstore8(add(row, length), 0)
+            for {} lt(values, end) { values := add(values, 0x20) } {
+                calldatacopy(row, place, length)
+                mstore(hashes, keccak256(row, add(length, 1)))
+                hashes := add(hashes, 0x20)
+                place := add(place, length)
+                // x = 2^32 h + l is congruent to h (2^32 modulo p) + l, below 2^32 2^28: so a value is at most that before
+                // four products, each below p^2 < 2^61.82, which bring it to below 2^64, and after.
+                let value := mload(values)
+                let power := powers
+                let left := width
+                for { let elements := row } left {} {
+                    let word := mload(elements)
+                    elements := add(elements, 0x10)
+                    value := add(value, mul(mload(power), shr(224, word)))
+                    if gt(left, 1) {
+                        value := add(value, mul(mload(add(power, 0x20)), and(shr(192, word), 0xffffffff)))
+                        if gt(left, 2) {
+                            value := add(value, mul(mload(add(power, 0x40)), and(shr(160, word), 0xffffffff)))
                         }
-                        value := folded(value)
                     }
+                    switch gt(left, 3)
+                    case 0 { left := 0 }
+                    default {
+                        value := add(value, mul(mload(add(power, 0x60)), and(shr(128, word), 0xffffffff)))
+                        power := add(power, 0x80)
+                        left := sub(left, 4)
+                    }
+                    value := add(mul(and(shr(32, value), low32), 0xffffffe), and(value, low32))
                 }
-                Memory.store(round.values, j, value);
-                hash = climb(round, j, hash);
+                mstore(values, value)
             }
         }
+        return joinParts(round);
     }
 
-    /// @dev Joins the hash of part j of a leaf with those to its left of the same height. That of the last part is the leaf's.
-    function climb(Round memory round, uint256 j, uint256 hash) private pure returns (uint256) {
-        unchecked {
-            uint256 pending = round.pending;
-            uint256 scratch = round.scratch;
-            assembly ("memory-safe") {
-                for {} and(j, 1) { j := shr(1, j) } {
-                    mstore(scratch, mload(pending))
-                    mstore(add(scratch, 0x20), hash)
-                    hash := keccak256(scratch, 0x41)
-                    pending := add(pending, 0x20)
+    /// @dev The root over the hashes of a leaf's parts, which are overwritten.
+    function joinParts(Round memory round) private pure returns (uint256 root) {
+        uint256 hashes = round.hashes;
+        uint256 scratch = round.scratch;
+        uint256 parts = COSET;
+        assembly ("memory-safe") {
+            for { let size := shl(5, parts) } gt(size, 32) { size := shr(1, size) } {
+                let target := hashes
+                for { let source := hashes } lt(source, add(hashes, size)) { source := add(source, 0x40) } {
+                    mcopy(scratch, source, 0x40)
+                    mstore(target, keccak256(scratch, 0x41))
+                    target := add(target, 0x20)
                 }
-                mstore(pending, hash)
             }
-            return hash;
+            root := mload(hashes)
         }
     }
 
@@ -355,10 +353,10 @@ library Whir {
         unchecked {
             uint256 place = context.offset;
             Transcript.requireCanonical(place, 16 * COSET);
-            uint256 hash;
             for (uint256 i; i < COSET; ++i) {
                 uint256 row = round.row;
                 uint256 word;
+                uint256 hash;
                 assembly ("memory-safe") {
                     // Sixteen bytes and the tag, which is zero.
                     word := shr(128, calldataload(place))
@@ -366,12 +364,12 @@ library Whir {
                     hash := keccak256(row, 17)
                 }
                 Memory.store(round.values, i, BabyBear4.fromWord(word));
-                hash = climb(round, i, hash);
+                Memory.store(round.hashes, i, hash);
                 place += 16;
             }
             uint256 node = round.nodes + 64 * round.leaves;
             Memory.store(node, 0, position);
-            Memory.store(node, 1, hash);
+            Memory.store(node, 1, joinParts(round));
             context.offset = place;
         }
     }
@@ -386,25 +384,60 @@ library Whir {
             uint256 inverse = rootToThe(round.powers, (1 << VerifyingKey.LOG_DOMAIN) - exponent);
             uint256 values = round.values;
             uint256 alphas = round.state + 32 * (OpeningState.ALPHAS + VerifyingKey.FOLDING * round.index);
-            uint256 half = COSET / 2;
-            uint256 stride = 1;
-            // Lanes of values are at most (2 stride - 1) p: p at first, then twice that and p more.
+            uint256 half = 32 * (COSET / 2);
+            uint256 stride = 32;
+            // Lanes of values are at most p at first, then at each level twice as much and p more: loose at the end as well.
             uint256 bound = P_LANES;
             for (uint256 level; level < VerifyingKey.FOLDING; ++level) {
-                uint256 alpha = Memory.load(alphas, level);
-                for (uint256 i; i < half; ++i) {
-                    uint256 factor =
-                        alpha.scale(mulmod(inverse, Memory.load(round.cosetPowers, i * stride), BabyBear4.P));
-                    uint256 low = Memory.load(values, i);
-                    uint256 high = Memory.load(values, i + half);
-                    Memory.store(values, i, (low + bound - high).mul(factor) + low + high);
-                }
+                foldLevel(values, half, round.cosetPowers, stride, Memory.load(alphas, level), inverse, bound);
                 inverse = mulmod(inverse, inverse, BabyBear4.P);
                 half >>= 1;
                 stride <<= 1;
                 bound = 2 * bound + P_LANES;
             }
             round.value = Memory.load(values, 0).reduce().scale(VerifyingKey.FOLDING_INVERSE);
+        }
+    }
+
+    /// @dev One level of `foldAt` on values of which each half has `half` bytes. The arithmetic is BabyBear4's `scale` and
+    /// `mul`, written out because most of a verification's multiplications are here.
+    function foldLevel(
+        uint256 values,
+        uint256 half,
+        uint256 powers,
+        uint256 stride,
+        uint256 alpha,
+        uint256 inverse,
+        uint256 bound
+    ) private pure {
+        uint256 prime = BabyBear4.P;
+        uint256 lane = BabyBear4.LANE;
+        uint256 low16 = BabyBear4.LOW_16;
+        uint256 low43 = BabyBear4.LOW_43;
+        uint256 low21 = BabyBear4.LOW_21;
+        assembly ("memory-safe") {
+            for { let end := add(values, half) } lt(values, end) { values := add(values, 0x20) } {
+                // alpha / x for this pair of points.
+                let factor := mul(alpha, mulmod(inverse, mload(powers), prime))
+                factor := or(
+                    or(mod(and(factor, lane), prime), shl(64, mod(and(shr(64, factor), lane), prime))),
+                    or(shl(128, mod(and(shr(128, factor), lane), prime)), shl(192, mod(shr(192, factor), prime)))
+                )
+                powers := add(powers, stride)
+                let low := mload(values)
+                let high := mload(add(values, half))
+                let difference := sub(add(low, bound), high)
+                let product := mulmod(difference, and(shr(16, factor), low16), not(10))
+                product := add(
+                    mulmod(difference, and(factor, low16), not(10)),
+                    shl(16, add(mul(and(shr(43, product), low21), 0x7ffeeef), and(product, low43)))
+                )
+                product := or(
+                    or(mod(and(product, lane), prime), shl(64, mod(and(shr(64, product), lane), prime))),
+                    or(shl(128, mod(and(shr(128, product), lane), prime)), shl(192, mod(shr(192, product), prime)))
+                )
+                mstore(values, add(add(low, high), product))
+            }
         }
     }
 
@@ -533,7 +566,7 @@ library Whir {
             let square := mulmod(x, x, prime)
             let cube := mulmod(square, x, prime)
             let fourth := mulmod(square, square, prime)
-            // Four products with powers are below 4 p^2 < 2^63.82. The sum before is below 2^60.
+            // Four products are below 4 p^2; with a sum that was folded as in `hashRows` they are below 2^64.
             for { let end := add(coefficients, shl(5, count)) } lt(coefficients, end) {
                 coefficients := add(coefficients, 0x80)
             } {

@@ -32,7 +32,7 @@ impl Circuits {
         let layers = Layers::new(Arc::new(key.get_vk()), &layer_parameters());
         let dimensions = machine.config().system.memory_config.memory_dimensions();
         let circuit = LastCircuit::new(&layers, dimensions, PUBLIC_BYTES);
-        let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit);
+        let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit)?;
         Ok(Self { machine, layers, last })
     }
 

@@ -45,8 +45,18 @@ pub enum EncodingError {
     OutOfRange { offset: usize, value: u32, expected: &'static str },
 }
 
+/// A proof's bytes, and where the parts end at which a verification can be interrupted: the first before any round of
+/// openings, then one after each round.
+pub struct Encoded {
+    pub bytes: Vec<u8>,
+    pub parts: Vec<usize>,
+}
+
 /// The bytes of `proof` for the contract.
-pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Vec<u8>, EncodingError> {
+///
+/// # Errors
+/// For a proof that no verifier would accept, because of its shape or of Merkle paths that contradict each other.
+pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Encoded, EncodingError> {
     if proof.trace_vdata.iter().all(Option::is_none) {
         return Err(EncodingError::NoTraces);
     }
@@ -61,15 +71,20 @@ pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Vec<u8>, EncodingErro
     writer.stacking(&proof.stacking_proof);
     let whir = &proof.whir_proof;
     writer.element(whir.mu_pow_witness);
+    let mut parts = vec![writer.0.len()];
     for round in 0..key.inner.params.num_whir_rounds() {
         let positions = replay.round(whir, round);
         writer.round(key, whir, round);
         writer.openings(key, proof, round, &positions)?;
+        parts.push(writer.0.len());
     }
-    Ok(writer.0)
+    Ok(Encoded { bytes: writer.0, parts })
 }
 
-/// The proof that `bytes` encode.
+/// The proof that `bytes` encode, valid or not.
+///
+/// # Errors
+/// For anything that [`encode`] doesn't give.
 pub fn decode(key: &VerifyingKey, bytes: &[u8]) -> Result<Proof, EncodingError> {
     let mut reader = Reader { bytes, offset: 0 };
     let mut proof = reader.header(key)?;
@@ -447,24 +462,22 @@ impl Writer {
             }
         }
         let hasher = KeccakMerkleHasher;
-        let trees: Vec<(&Vec<Vec<Digest>>, Box<dyn Fn(usize) -> Digest>)> = match round {
+        // For each tree the paths and the leaf's hash of every query.
+        let trees: Vec<(&Vec<Vec<Digest>>, Vec<Digest>)> = match round {
             0 => zip(&whir.initial_round_merkle_proofs, &whir.initial_round_opened_rows)
-                .map(|(paths, rows)| {
-                    let leaf = move |query: usize| row_digest(&rows[query]);
-                    (paths, Box::new(leaf) as Box<dyn Fn(usize) -> Digest>)
-                })
+                .map(|(paths, rows)| (paths, rows.iter().map(|rows| row_digest(rows)).collect()))
                 .collect(),
             _ => {
                 let values = &whir.codeword_opened_values[round - 1];
-                let leaf = move |query: usize| values_digest(&values[query]);
-                vec![(&whir.codeword_merkle_proofs[round - 1], Box::new(leaf))]
+                let digests = values.iter().map(|values| values_digest(values)).collect();
+                vec![(&whir.codeword_merkle_proofs[round - 1], digests)]
             }
         };
-        for (paths, leaf) in trees {
+        for (paths, digests) in trees {
             let mut siblings = BTreeMap::new();
             let mut nodes = BTreeMap::new();
             for (query, position) in positions.iter().enumerate() {
-                let mut node = leaf(query);
+                let mut node = digests[query];
                 for (level, sibling) in paths[query].iter().enumerate() {
                     let index = position >> level;
                     let known = *siblings.entry((level, index ^ 1)).or_insert(*sibling);

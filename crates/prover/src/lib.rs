@@ -6,11 +6,12 @@
 pub mod circuits;
 pub mod encoding;
 pub mod error;
+pub mod evaluation;
 pub mod keccak;
 pub mod machine;
-pub mod parameters;
 pub mod prover;
 pub mod recursion;
+pub mod security;
 pub mod solidity;
 pub mod trace;
 pub mod verifier;

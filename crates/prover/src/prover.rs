@@ -91,7 +91,7 @@ impl Prover {
         let proof = self.last.prove(&recursive, &user)?;
         tell(Progress::Layer("last"))?;
         let public = verify(self.last.engine(), self.last.vk(), &self.identity, &proof)?;
-        Ok((public, encode(self.last.vk(), &proof)?))
+        Ok((public, encode(self.last.vk(), &proof)?.bytes))
     }
 
     fn segments(&self, input: &[u8]) -> Result<Vec<Segment>, ProverError> {

@@ -271,7 +271,10 @@ impl<'a> Emitter<'a> {
             term = term.reduced();
         }
         sum.0 += term.bound;
-        assert!(sum.0 <= LOOSE, "an accumulator could overflow");
+        if sum.0 > LOOSE {
+            // The accumulator could overflow: the unit has to be divided.
+            self.bytes = usize::MAX / 2;
+        }
         self.line(&format!("{function}({}, {offset:#x})", term.code), term.bytes + 10);
     }
 
@@ -527,10 +530,12 @@ abstract contract ConstraintEvaluators {{
     let units: usize = contracts.iter().map(Vec::len).sum();
     let _ = writeln!(text, "        list = Memory.allocate({units});");
     for (number, units) in contracts.iter().enumerate() {
-        let _ = writeln!(text, "        address evaluator{number} = _EVALUATOR_{number};");
+        // In a block of its own: all of them are more than the stack can reach.
+        let _ = writeln!(text, "        {{\n            address evaluator = _EVALUATOR_{number};");
         for (index, _) in units {
-            let _ = writeln!(text, "        Memory.store(list, {index}, uint160(evaluator{number}));");
+            let _ = writeln!(text, "            Memory.store(list, {index}, uint160(evaluator));");
         }
+        text.push_str("        }\n");
     }
     text.push_str("    }\n}\n");
     text
@@ -605,8 +610,13 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let root = |log_order: usize| Val::two_adic_generator(log_order);
     let rounds = parameters.num_whir_rounds();
     let queries: Vec<u8> = parameters.whir.rounds.iter().map(|round| round.num_queries as u8).collect();
-    if parameters.whir.rounds.iter().any(|round| round.num_queries > 255) || parameters.k_whir() > 5 {
+    let foldings = 2..=5;
+    if parameters.whir.rounds.iter().any(|round| round.num_queries > 255) || !foldings.contains(&parameters.k_whir()) {
         return Err(GenerationError::Unsupported("so many queries or foldings"));
+    }
+    // Polynomials are evaluated four coefficients at a time.
+    if parameters.log_final_poly_len() < 2 || log_domain - parameters.k_whir() > 27 {
+        return Err(GenerationError::Unsupported("so short a last polynomial or so long a code"));
     }
     let with_preprocessed = airs.iter().rposition(|air| air.preprocessed_data.is_some()).map_or(0, |last| last + 1);
     let preprocessed: Vec<u8> = airs[..with_preprocessed]
@@ -623,7 +633,6 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     number("Log2 of the rows that the univariate skip takes together.", "SKIP", skip.to_string());
     number("Variables of a stacked column above the skip.", "N_STACK", parameters.n_stack.to_string());
     number("Most columns that all traces may fill when stacked.", "MAX_WIDTH", parameters.w_stack.to_string());
-    number("Log2 of the first code's inverse rate.", "LOG_BLOWUP", parameters.log_blowup.to_string());
     number("Variables folded in a round.", "FOLDING", parameters.k_whir().to_string());
     number("Rounds of folding.", "ROUNDS", rounds.to_string());
     number("Log2 of the last polynomial's length.", "LOG_FINAL", parameters.log_final_poly_len().to_string());
@@ -649,6 +658,23 @@ fn constants(key: &VerifyingKey, tables: &Tables, first_units: &[usize]) -> Resu
     let largest = airs.iter().map(|air| columns(air) + air.params.num_public_values).max().unwrap_or(0);
     number("Most openings and public values of an AIR.", "MAX_OPENINGS", largest.to_string());
     let total: usize = airs.iter().map(|air| air.params.width.total_width()).sum();
+    let rows: u64 = airs.iter().map(|air| (air.num_interactions() as u64) << parameters.log_stacked_height()).sum();
+    let layers = (u64::BITS - rows.leading_zeros()) as usize;
+    let head_bytes = |air: &Air| 8 + 32 * air.params.width.cached_mains.len() + 4 * air.params.num_public_values;
+    let extensions = 1
+        + 4 * layers
+        + 3 * layers * (layers - 1) / 2
+        + 2 * airs.len()
+        + degree * ((1 << skip) - 1)
+        + 1
+        + degree * parameters.n_stack
+        + airs.iter().map(columns).sum::<usize>()
+        + 2 * ((1 << skip) - 1)
+        + 1
+        + 2 * parameters.n_stack
+        + parameters.w_stack;
+    let bytes = 32 + airs.iter().map(head_bytes).sum::<usize>() + 16 * extensions + 8;
+    number("Most bytes of a proof before its openings.", "CONSTRAINT_BYTES", bytes.to_string());
     let head = |air: &Air| 8 + 32 * (air.params.width.cached_mains.len() + 1) + 4 * air.params.num_public_values;
     let head = airs.iter().map(head).sum::<usize>() / 32 + 3;
     number("Words that a proof's head can have.", "HEAD_WORDS", head.to_string());

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
 use exclave_prover::machine::{machine, Instance};
-use exclave_prover::parameters::{proven_security, SECURITY_BITS};
 use exclave_prover::recursion::{
     last_parameters, layer_parameters, program_identity, verify, Identity, LastCircuit, LastLayer, Layers, Native,
     RecursionError,
 };
+use exclave_prover::security::{proven_security, SECURITY_BITS};
 use openvm_circuit::arch::{ContinuationVmProof, SystemConfig};
 use openvm_circuit::system::memory::dimensions::MemoryDimensions;
 use openvm_instructions::exe::VmExe;
@@ -152,7 +152,7 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
     let (segments, user) = (&execution.proof.per_segment, &execution.proof.user_public_values);
     let layers = Layers::new(execution.vk.clone(), &layer_parameters());
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
-    let last = LastLayer::new(KeccakEngine::new(cheap_params()), circuit);
+    let last = LastLayer::new(KeccakEngine::new(cheap_params()), circuit).expect("keys");
     let identity = Identity::new(&layers, execution.program, last.constraints_commit());
     let engine = KeccakEngine::new(cheap_params());
     let check = |proof: &_| verify(&engine, last.vk(), &identity, proof).is_ok();
@@ -199,7 +199,7 @@ fn any_number_of_segments_under_one_keccak_proof() {
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
     let child = layers.aggregate(&execution.proof.per_segment).expect("a proof");
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
-    let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone());
+    let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone()).expect("keys");
     let proof = last.prove(&child, &execution.proof.user_public_values).expect("a proof");
 
     let commit = last.constraints_commit();
@@ -223,7 +223,7 @@ fn any_number_of_segments_under_one_keccak_proof() {
 
     let mut forged = execution.proof.user_public_values.clone();
     forged.public_values[0] += F::ONE;
-    let cheap = LastLayer::new(KeccakEngine::new(cheap_params()), circuit);
+    let cheap = LastLayer::new(KeccakEngine::new(cheap_params()), circuit).expect("keys");
     let check = |proof: &_| verify(&KeccakEngine::new(cheap_params()), cheap.vk(), &identity, proof).is_ok();
     assert!(accepted(|| cheap.prove(&child, &execution.proof.user_public_values), |proof| check(proof)));
     assert!(!accepted(|| cheap.prove(&child, &forged), |proof| check(proof)), "other public values: accepted");

@@ -1,7 +1,7 @@
 //! The security of what a contract verifies.
 
 use exclave_prover::circuits::Circuits;
-use exclave_prover::parameters::{proven_security, SECURITY_BITS};
+use exclave_prover::security::{proven_security, SECURITY_BITS};
 
 #[test]
 fn every_component_is_proven_to_a_hundred_bits_though_keccak_is_cheap_to_grind() {

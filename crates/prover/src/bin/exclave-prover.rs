@@ -76,8 +76,8 @@ struct Limits {
     segment_memory: u64,
 }
 
-/// Bytes that the proof of one segment may take unless the user says otherwise.
-const SEGMENT_MEMORY: u64 = 6 << 30;
+/// Bytes that the proof of one segment may take unless the user says otherwise. The estimate is nearly twice what is taken.
+const SEGMENT_MEMORY: u64 = 9 << 30;
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {

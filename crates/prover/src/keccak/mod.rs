@@ -11,6 +11,7 @@ mod transcript;
 pub use config::KeccakConfig;
 pub use engine::KeccakEngine;
 pub use merkle::KeccakMerkleHasher;
+pub(crate) use transcript::sample_from;
 pub use transcript::{KeccakTranscript, TRANSCRIPT_DOMAIN};
 
 use p3_baby_bear::BabyBear;

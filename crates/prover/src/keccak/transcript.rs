@@ -58,7 +58,7 @@ impl KeccakTranscript {
 }
 
 /// A base field element from eight bytes, big-endian.
-fn sample_from(bytes: &[u8]) -> Val {
+pub(crate) fn sample_from(bytes: &[u8]) -> Val {
     Val::from_u64(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 

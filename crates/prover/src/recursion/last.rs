@@ -17,6 +17,7 @@ use openvm_recursion_circuit::system::{
     CachedTraceCtx, VerifierConfig, VerifierExternalData, VerifierSubCircuit, VerifierTraceGen,
 };
 use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerifyingKey};
+use openvm_stark_backend::keygen::MultiStarkKeygenBuilder;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::prover::{CommittedTraceData, DeviceDataTransporter, ProvingContext};
 use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
@@ -71,29 +72,20 @@ where
     RootCircuit<VerifierSubCircuit<1>>: Circuit<SC>,
     VerifierSubCircuit<1>: VerifierTraceGen<CpuBackend<SC>, SC, ()>,
 {
-    /// Generates the key.
-    pub fn new(engine: E, parts: LastCircuit) -> Self {
+    /// Generates the key. All AIRs of the circuit are required: one that a proof leaves out would check nothing.
+    ///
+    /// # Errors
+    /// [`RecursionError::Prover`] if the library refuses the circuit.
+    pub fn new(engine: E, parts: LastCircuit) -> Result<Self, RecursionError> {
         let circuit = circuit(&parts);
-        let (pk, vk) = engine.keygen(&circuit.airs());
-        Self::assemble(engine, parts, circuit, Arc::new(pk), Arc::new(vk))
-    }
-
-    /// Takes a key that [`LastLayer::new`] generated for the same parts.
-    pub fn from_key(engine: E, parts: LastCircuit, pk: Arc<MultiStarkProvingKey<SC>>) -> Self {
-        let circuit = circuit(&parts);
+        let mut keys = MultiStarkKeygenBuilder::new(engine.config().clone());
+        for air in circuit.airs() {
+            keys.add_required_air(air);
+        }
+        let pk = keys.generate_pk().map_err(|reason| RecursionError::prover("last", reason))?;
         let vk = Arc::new(pk.get_vk());
-        Self::assemble(engine, parts, circuit, pk, vk)
-    }
-
-    fn assemble(
-        engine: E,
-        parts: LastCircuit,
-        circuit: RootCircuit<VerifierSubCircuit<1>>,
-        pk: Arc<MultiStarkProvingKey<SC>>,
-        vk: Arc<MultiStarkVerifyingKey<SC>>,
-    ) -> Self {
         let child_constraints = circuit.verifier_circuit.commit_child_vk(&engine, &parts.child_vk);
-        Self { engine, parts, circuit, child_constraints, heights: None, pk, vk }
+        Ok(Self { engine, parts, circuit, child_constraints, heights: None, pk: Arc::new(pk), vk })
     }
 
     /// Fixes the trace heights, in the key's order, so that all proofs have one shape and one price on L1.

@@ -4,7 +4,7 @@ use openvm_stark_backend::{SystemParams, WhirProximityStrategy};
 use openvm_stark_sdk::config::params_with_100_bits_security;
 
 use super::layers::LayerParams;
-use crate::parameters::{KECCAK_GRINDING_DISCOUNT, SECURITY_BITS};
+use crate::security::{KECCAK_GRINDING_DISCOUNT, SECURITY_BITS};
 
 /// Constraint degree of OpenVM's recursion circuits (`RECURSION_MAX_CONSTRAINT_DEGREE` in `openvm-stark-sdk`).
 const CIRCUIT_DEGREE: usize = 4;
