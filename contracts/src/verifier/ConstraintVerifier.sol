@@ -50,7 +50,7 @@ contract ConstraintVerifier is ConstraintEvaluators {
     function stateOf(Context memory context) private pure returns (bytes memory state) {
         unchecked {
             uint256 count = context.commitmentCount;
-            state = new bytes(32 * (OpeningState.VARIABLE + 2 + 2 * count));
+            state = new bytes(32 * (OpeningState.FIRST + 2 + 2 * count));
             uint256 list = Memory.pointerOf(state);
             Memory.store(list, OpeningState.HEAD, context.head);
             Memory.store(list, OpeningState.TRANSCRIPT, Memory.load(context.transcript, 0));
@@ -58,7 +58,7 @@ contract ConstraintVerifier is ConstraintEvaluators {
             for (uint256 i; i <= VerifyingKey.N_STACK; ++i) {
                 Memory.store(list, OpeningState.U + i, Memory.load(context.u, i));
             }
-            list += 32 * OpeningState.VARIABLE;
+            list += 32 * OpeningState.FIRST;
             Memory.store(list, 0, context.mu);
             Memory.store(list, 1, count);
             for (uint256 i; i < count; ++i) {

@@ -23,4 +23,6 @@ library OpeningState {
     /// @dev For the first round: the challenge that batches stacked columns, how many commitments there are, and for each its
     /// root and its width.
     uint256 internal constant VARIABLE = POINTS + VerifyingKey.TOTAL_QUERIES;
+    /// @dev Before the first round there is nothing between, and these words are here: calldata is dear.
+    uint256 internal constant FIRST = GAMMAS;
 }

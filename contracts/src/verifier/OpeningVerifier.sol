@@ -22,7 +22,7 @@ contract OpeningVerifier {
         pure
         returns (bytes memory newState)
     {
-        newState = state;
+        newState = widened(state);
         uint256 list = Memory.pointerOf(newState);
         uint256 first = Memory.load(list, OpeningState.ROUND);
         if (rounds == 0 || rounds > VerifyingKey.ROUNDS - first) revert TooManyRounds(rounds);
@@ -46,5 +46,13 @@ contract OpeningVerifier {
         assembly ("memory-safe") {
             mstore(newState, size)
         }
+    }
+
+    /// @dev With room for what the rounds add.
+    function widened(bytes calldata state) private pure returns (bytes memory) {
+        if (uint256(bytes32(state[32 * OpeningState.ROUND:])) > 0) return state;
+        uint256 first = 32 * OpeningState.FIRST;
+        bytes memory room = new bytes(32 * (OpeningState.VARIABLE - OpeningState.FIRST));
+        return bytes.concat(state[:first], room, state[first:]);
     }
 }

@@ -142,6 +142,7 @@ fn run(command: Command) -> Result<Value, Failure> {
             let (_, identity) = circuits.commit(&program);
             let elements = |digest: &[_]| digest.iter().map(ToString::to_string).collect::<Vec<String>>();
             Ok(json!({
+                "program_id": hex(&identity.program_id()),
                 "program": elements(&identity.program),
                 "machine": elements(&identity.machine),
                 "constraints": hex(&identity.constraints),

@@ -14,6 +14,7 @@ use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
 use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, CONSTRAINT_EVAL_CACHED_INDEX, VERIFIER_PVS_AIR_ID};
 use p3_field::PrimeField32;
+use sha3::{Digest as _, Keccak256};
 
 use super::error::{air_count, RecursionError};
 use super::layers::Layers;
@@ -41,6 +42,18 @@ impl<Commitment> Identity<Commitment> {
         let commits = layers.vk_commits().map(|commit| [commit.cached_commit, commit.vk_pre_hash]);
         let (machine, _, _) = poseidon2_hash_slice_with_states(commits.as_flattened().as_flattened());
         Self { program, machine, constraints }
+    }
+}
+
+impl Identity<[u8; 32]> {
+    /// What sessions pin on L1: keccak256 of the commitment to the recursive layer's constraints, and of the program's and
+    /// the machine's digests (`contracts/src/ZkVerifier.sol`).
+    pub fn program_id(&self) -> [u8; 32] {
+        let mut hasher = Keccak256::new_with_prefix(self.constraints);
+        for element in self.program.iter().chain(&self.machine) {
+            hasher.update(element.as_canonical_u32().to_be_bytes());
+        }
+        hasher.finalize().into()
     }
 }
 
