@@ -46,4 +46,11 @@ interface Vm {
     function lastCallGas() external view returns (Gas memory gas);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function getBlockTimestamp() external view returns (uint256);
+    function readFileBinary(string calldata path) external view returns (bytes memory);
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+    function envOr(string calldata name, string calldata fallback_) external view returns (string memory);
+    function envOr(string calldata name, uint256 fallback_) external view returns (uint256);
 }

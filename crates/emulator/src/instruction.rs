@@ -26,6 +26,8 @@ pub enum Kind {
     HintBuffer,
     Reveal,
     HintInput,
+    /// Permutes the 200 bytes at the target register's address (`openvm-keccak256-transpiler`).
+    KeccakF,
     Illegal,
 }
 
@@ -183,6 +185,7 @@ fn custom(selector: u32, immediate: u32) -> Kind {
         (1, 1) => Kind::HintBuffer,
         (2, 0) => Kind::Reveal,
         (3, 0) => Kind::HintInput,
+        (4, 0) => Kind::KeccakF,
         _ => Kind::Illegal,
     }
 }

@@ -10,6 +10,8 @@ pub const MEMORY_SIZE: usize = 1 << 29;
 /// Where the guest's stack begins; it grows downwards (`crates/guest/src/zkvm.rs`).
 const STACK_TOP: u32 = 0x0020_0400;
 
+/// Bytes of a state of Keccak.
+const STATE_SIZE: usize = 200;
 /// Words that one instruction may hint.
 const HINT_WORDS: u32 = 1023;
 
@@ -277,10 +279,30 @@ impl Machine {
                 let values = self.public_values.get_mut(at..at.saturating_add(4));
                 values.ok_or(Trap::Memory { pc, address: at as u32 })?.copy_from_slice(&left.to_le_bytes());
             }
+            Kind::KeccakF => self.permute(self.registers[target])?,
             _ => return Err(Trap::Instruction { pc }),
         }
         self.pc = next;
         Ok(None)
+    }
+
+    /// Keccak-f on the 200 bytes at an address, 25 little-endian lanes.
+    fn permute(&mut self, address: u32) -> Result<(), Trap> {
+        let start = address as usize;
+        if !address.is_multiple_of(4) || start > MEMORY_SIZE - STATE_SIZE {
+            return Err(Trap::Memory { pc: self.pc, address });
+        }
+        let bytes = &mut self.memory[start..start + STATE_SIZE];
+        let mut lanes = [0; STATE_SIZE / 8];
+        for (lane, bytes) in lanes.iter_mut().zip(bytes.chunks_exact(8)) {
+            *lane = bytes.iter().rev().fold(0, |lane, byte| lane << 8 | u64::from(*byte));
+        }
+        keccak::f1600(&mut lanes);
+        for (lane, bytes) in lanes.iter().zip(bytes.chunks_exact_mut(8)) {
+            bytes.copy_from_slice(&lane.to_le_bytes());
+        }
+        self.memory_end = self.memory_end.max(address + STATE_SIZE as u32);
+        Ok(())
     }
 
     fn hint(&mut self, address: u32, words: u32) -> Result<(), Trap> {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Written by crates/prover/src/bin/generate-verifier.rs: don't edit.
+pragma solidity ^0.8.30;
+
+/// @title What the verifier knows of the verifying key.
+library VerifyingKey {
+    /// @dev Hash of the verifying key, the first thing observed.
+    uint256 internal constant PRE_HASH = 0x12d000484a9bf9a7cf3d3cb344611b58c2b671f0b58cefd008f1bb506808aaa8;
+    /// @dev AIRs of the machine.
+    uint256 internal constant AIRS = 42;
+    /// @dev Log2 of the rows that the univariate skip takes together.
+    uint256 internal constant SKIP = 2;
+    /// @dev Variables of a stacked column above the skip.
+    uint256 internal constant N_STACK = 18;
+    /// @dev Most columns that all traces may fill when stacked.
+    uint256 internal constant MAX_WIDTH = 40;
+    /// @dev Variables folded in a round.
+    uint256 internal constant FOLDING = 4;
+    /// @dev Rounds of folding.
+    uint256 internal constant ROUNDS = 4;
+    /// @dev Log2 of the last polynomial's length.
+    uint256 internal constant LOG_FINAL = 4;
+    /// @dev Degree of the constraints' sumcheck.
+    uint256 internal constant DEGREE = 5;
+    /// @dev Queries of all rounds.
+    uint256 internal constant TOTAL_QUERIES = 122;
+    /// @dev Bits of work before the interactions' challenges.
+    uint256 internal constant LOGUP_WORK = 21;
+    /// @dev Bits of work before openings are batched.
+    uint256 internal constant BATCHING_WORK = 20;
+    /// @dev Bits of work before each folding.
+    uint256 internal constant FOLDING_WORK = 22;
+    /// @dev Bits of work before queries.
+    uint256 internal constant QUERY_WORK = 20;
+    /// @dev Most constraints of an AIR.
+    uint256 internal constant MAX_CONSTRAINTS = 282;
+    /// @dev Longest message of an interaction, with its bus.
+    uint256 internal constant MAX_MESSAGE = 33;
+    /// @dev Most interactions of an AIR.
+    uint256 internal constant MAX_INTERACTIONS = 109;
+    /// @dev Openings of all AIRs.
+    uint256 internal constant OPENINGS = 2978;
+    /// @dev Most openings and public values of an AIR.
+    uint256 internal constant MAX_OPENINGS = 301;
+    /// @dev Most bytes of a proof before its openings.
+    uint256 internal constant CONSTRAINT_BYTES = 75432;
+    /// @dev Words that a proof's head can have.
+    uint256 internal constant HEAD_WORDS = 62;
+    /// @dev Columns of all AIRs.
+    uint256 internal constant COLUMNS = 1794;
+    /// @dev Linear constraints on heights.
+    uint256 internal constant HEIGHT_CONSTRAINTS = 1;
+    /// @dev 1/6.
+    uint256 internal constant SIXTH = 1677721601;
+    /// @dev 1/2.
+    uint256 internal constant HALF = 1006632961;
+    /// @dev 1/2^FOLDING.
+    uint256 internal constant FOLDING_INVERSE = 1887436801;
+    /// @dev 1/2^SKIP.
+    uint256 internal constant SKIP_INVERSE = 1509949441;
+    /// @dev Generator of the skip domain, of order 2^SKIP.
+    uint256 internal constant SKIP_ROOT = 1728404513;
+    /// @dev Its inverse.
+    uint256 internal constant SKIP_ROOT_INVERSE = 284861408;
+    /// @dev Generator of a folded coset's subgroup, inverted.
+    uint256 internal constant FOLDING_ROOT_INVERSE = 567209306;
+    /// @dev Log2 of the first code's length.
+    uint256 internal constant LOG_DOMAIN = 24;
+    /// @dev Generator of the first code's domain.
+    uint256 internal constant DOMAIN_ROOT = 1003846038;
+    /// @dev Each AIR in one word, see ProofShape.sol.
+    bytes internal constant DESCRIPTORS =
+        hex"000000000000000000000100000010006d0002000000000000000000000000cf00000000000000000000010001002000"
+        hex"0500030000000000000000000000001e0000000000000000000001000200000003000300000000000000000000000014"
+        hex"000000000000000000000100030000000d000301000000000000000c0000000c00000000000000000000010004000000"
+        hex"1100030000000000000000000000001d000000000000000000000100050000000e000300000000000000000000000018"
+        hex"000000000000000000000100060000000e00030000000000000000000000002100000000000000000000010007000000"
+        hex"0a0003000000000000000000000000290000000000000000000001000800000003000300000000000000000000000019"
+        hex"00000000000000000000010009000000050003000000000000000000000000110000000000000000000001000a000000"
+        hex"030003000000000000000000000000110000000000000000000001000b00000003000300000000000000000000000010"
+        hex"0000000000000000000001000c000000070003000000000000000000000000200000000000000000000001000d000000"
+        hex"0d0003000000000000000000000000250000000000000000000001000e0000000a000300000000000000000000000019"
+        hex"0000000000000000000001000f0000000800030000000000000000000000002800000000000000000000010010000000"
+        hex"1100030000000000000000000000002c000000000000000000000200110000000200020000000000000000000000012d"
+        hex"000000000000000000000100130000000600020000000000000000000000002500000000000000000000010014000000"
+        hex"4e00030000000000000000000000002d0000000000000000000001001500000004000300000000000000000000000008"
+        hex"000000000000000000000100160000000100030000000000000000000000000200000000000000000000010017000000"
+        hex"1300030000000000000000000000001a000000000000000000000100180000001e00030000000000000000000000002e"
+        hex"000000000000000000000100190000001500030000000000000000000000002d0000000000000000000001001a000000"
+        hex"0700030000000000000000000000000a0000000000000000000001001b0000001600030000000000000000000000003f"
+        hex"0000000000000000000001001c0000000d00030000000000000000000000001b0000000000000000000001001d000000"
+        hex"150003000000000000000000000000390000000000000000000001001e00000011000300000000000000000000000023"
+        hex"0000000000000000000001001f0000000800030000000000000000000000003300000000000000000000010020000000"
+        hex"05000300000000000000000000000010000000000000000000000100210000001f00030000000000000000000000002f"
+        hex"000000000000000000000100220000001300030000000000000000000000002600000000000000000000010023000000"
+        hex"05000300000000000000000000000020000000000000000000000100240000000d000300000000000000000000000059"
+        hex"000000000000000000000100250000000400030000000000000000000000001c00000000000000000000010026000000"
+        hex"0400020000000000000000000000001f000000000000000000000100270000000d000200000000000000000000000022"
+        hex"000000000000000000000100280000000500030000000000000000000000002d00000000000000000000010029000000"
+        hex"020003000000000000000000000000040000000000000000000001002a00000002000300000000000000000000000010";
+    /// @dev Commitments of preprocessed parts, by AIR.
+    bytes internal constant PREPROCESSED =
+        hex"";
+    /// @dev For each constraint on heights the coefficients of all AIRs and the threshold, four bytes each.
+    bytes internal constant HEIGHTS =
+        hex"0000006d00000005000000030000000d000000110000000e0000000e0000000a00000003000000050000000300000003"
+        hex"000000070000000d0000000a000000080000001100000002000000060000004e0000000400000001000000130000001e"
+        hex"0000001500000007000000160000000d000000150000001100000008000000050000001f00000013000000050000000d"
+        hex"00000004000000040000000d00000005000000020000000278000001";
+    /// @dev 1 / (i! (DEGREE - i)!), four bytes each: for interpolation at 0 to DEGREE.
+    bytes internal constant WEIGHTS =
+        hex"77000001730000016e0000016e0000017300000177000001";
+    /// @dev Queries of each round, one byte each.
+    bytes internal constant QUERIES =
+        hex"3b1d130f";
+}

@@ -1,0 +1,200 @@
+//! The last layer: one proof of the internal proof, under any configuration whose base field is BabyBear.
+//!
+//! The circuit is OpenVM's root circuit (`openvm-continuations`, `circuit::root`). It verifies one proof of the recursive
+//! layer, demands that the execution ended with exit code 0, and opens the user public values in the final memory root.
+//! `openvm-continuations::prover::RootProver` proves it under a BN254 configuration only; the circuit and its traces
+//! are generic, so this module wires them to the engine that a caller gives, such as one that hashes with Keccak-256.
+
+use std::sync::Arc;
+
+use openvm_circuit::system::memory::dimensions::MemoryDimensions;
+use openvm_circuit::system::memory::merkle::public_values::UserPublicValuesProof;
+use openvm_continuations::circuit::root::{commit, memory, verifier, RootCircuit};
+use openvm_continuations::circuit::{Circuit, SingleAirTraceData};
+use openvm_continuations::VkCommitBytes;
+use openvm_cpu_backend::{CpuBackend, CpuDevice};
+use openvm_recursion_circuit::system::{
+    CachedTraceCtx, VerifierConfig, VerifierExternalData, VerifierSubCircuit, VerifierTraceGen,
+};
+use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerifyingKey};
+use openvm_stark_backend::keygen::MultiStarkKeygenBuilder;
+use openvm_stark_backend::proof::Proof;
+use openvm_stark_backend::prover::{CommittedTraceData, DeviceDataTransporter, ProvingContext};
+use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{default_duplex_sponge_recorder, Digest, DIGEST_SIZE, EF, F};
+
+use super::error::RecursionError;
+use super::layers::{Layers, Native, NativeEngine};
+
+/// What the last circuit is built from, apart from its engine's parameters.
+#[derive(Clone)]
+pub struct LastCircuit {
+    /// Verifying key of the recursive layer.
+    pub child_vk: Arc<MultiStarkVerifyingKey<Native>>,
+    /// Commitment to the constraints of the recursive layer.
+    pub child_commit: Digest,
+    /// Shape of the virtual machine's memory.
+    pub memory_dimensions: MemoryDimensions,
+    /// Number of user public values, one byte each: eight times a power of two.
+    pub user_public_values: usize,
+}
+
+impl LastCircuit {
+    /// The last circuit on top of `layers`.
+    pub fn new(layers: &Layers, memory_dimensions: MemoryDimensions, user_public_values: usize) -> Self {
+        Self { child_vk: layers.vk(), child_commit: layers.recursive_commit(), memory_dimensions, user_public_values }
+    }
+
+    fn sub_circuit(&self) -> VerifierSubCircuit<1> {
+        // The child's constraints are a committed trace of their own. Hashed to public values in the common trace, they
+        // would take 280 more columns and nearly half of all cells.
+        let config = VerifierConfig { continuations_enabled: true, ..Default::default() };
+        VerifierSubCircuit::new_with_options(self.child_vk.clone(), config)
+    }
+}
+
+/// Prover of the last layer under the configuration of `E`.
+pub struct LastLayer<E: StarkEngine> {
+    engine: E,
+    parts: LastCircuit,
+    circuit: RootCircuit<VerifierSubCircuit<1>>,
+    child_constraints: CommittedTraceData<E::PB>,
+    heights: Option<Vec<usize>>,
+    pk: Arc<MultiStarkProvingKey<E::SC>>,
+    vk: Arc<MultiStarkVerifyingKey<E::SC>>,
+}
+
+impl<SC, E> LastLayer<E>
+where
+    SC: StarkProtocolConfig<F = F, EF = EF>,
+    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, PD = CpuDevice<SC>>,
+    CpuDevice<SC>: DeviceDataTransporter<SC, CpuBackend<SC>>,
+    RootCircuit<VerifierSubCircuit<1>>: Circuit<SC>,
+    VerifierSubCircuit<1>: VerifierTraceGen<CpuBackend<SC>, SC, ()>,
+{
+    /// Generates the key. All AIRs of the circuit are required: one that a proof leaves out would check nothing.
+    ///
+    /// # Errors
+    /// [`RecursionError::Prover`] if the library refuses the circuit.
+    pub fn new(engine: E, parts: LastCircuit) -> Result<Self, RecursionError> {
+        let circuit = circuit(&parts);
+        let mut keys = MultiStarkKeygenBuilder::new(engine.config().clone());
+        for air in circuit.airs() {
+            keys.add_required_air(air);
+        }
+        let pk = keys.generate_pk().map_err(|reason| RecursionError::prover("last", reason))?;
+        let vk = Arc::new(pk.get_vk());
+        let child_constraints = circuit.verifier_circuit.commit_child_vk(&engine, &parts.child_vk);
+        Ok(Self { engine, parts, circuit, child_constraints, heights: None, pk: Arc::new(pk), vk })
+    }
+
+    /// Fixes the trace heights, in the key's order, so that all proofs have one shape and one price on L1.
+    pub fn fix_heights(&mut self, heights: Vec<usize>) {
+        self.heights = Some(heights);
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The proving key.
+    pub fn pk(&self) -> &Arc<MultiStarkProvingKey<SC>> {
+        &self.pk
+    }
+
+    /// The verifying key.
+    pub fn vk(&self) -> &Arc<MultiStarkVerifyingKey<SC>> {
+        &self.vk
+    }
+
+    /// Names of the AIRs, in the key's order.
+    pub fn air_names(&self) -> Vec<String> {
+        self.pk.per_air.iter().map(|air| air.air_name.clone()).collect()
+    }
+
+    /// Commitment to the recursive layer's constraints that every valid proof shows; see [`super::verify::Identity`].
+    pub fn constraints_commit(&self) -> SC::Digest {
+        self.child_constraints.commitment
+    }
+
+    /// Proves that `child` is valid and that `user` are the public values in its final memory.
+    ///
+    /// # Errors
+    /// [`RecursionError::UserPublicValues`], [`RecursionError::Child`], [`RecursionError::Heights`] or
+    /// [`RecursionError::Prover`].
+    pub fn prove(
+        &self,
+        child: &Proof<Native>,
+        user: &UserPublicValuesProof<DIGEST_SIZE, F>,
+    ) -> Result<Proof<SC>, RecursionError> {
+        let context = self.context(child, user)?;
+        let device_pk = self.engine.device().transport_pk_to_device(self.pk.as_ref());
+        self.engine.prove(&device_pk, context).map_err(|reason| RecursionError::prover("last", format!("{reason:?}")))
+    }
+
+    /// The traces of a proof.
+    ///
+    /// # Errors
+    /// As [`LastLayer::prove`].
+    pub fn context(
+        &self,
+        child: &Proof<Native>,
+        user: &UserPublicValuesProof<DIGEST_SIZE, F>,
+    ) -> Result<ProvingContext<CpuBackend<SC>>, RecursionError> {
+        if user.public_values.len() != self.parts.user_public_values {
+            return Err(RecursionError::UserPublicValues {
+                expected: self.parts.user_public_values,
+                actual: user.public_values.len(),
+            });
+        }
+        NativeEngine::new(self.parts.child_vk.inner.params.clone())
+            .verify(&self.parts.child_vk, child)
+            .map_err(|reason| RecursionError::Child { layer: "last", index: 0, reason: reason.to_string() })?;
+
+        let SingleAirTraceData {
+            air_proving_ctx: verifier_context,
+            mut poseidon2_compress_inputs,
+            poseidon2_permute_inputs,
+            range_check_inputs,
+        } = verifier::generate_proving_ctx::<SC>(child, false);
+        let (commit_context, commit_inputs) = commit::generate_proving_ctx::<SC>(user.public_values.clone());
+        let (memory_context, memory_inputs) = memory::generate_proving_input::<SC>(
+            user.public_values_commit,
+            &user.proof,
+            self.parts.memory_dimensions,
+            user.public_values.len(),
+        );
+        poseidon2_compress_inputs.extend(commit_inputs);
+        poseidon2_compress_inputs.extend(memory_inputs);
+
+        let own = [verifier_context, commit_context, memory_context];
+        let power_check_inputs = Vec::new();
+        let mut external = VerifierExternalData {
+            poseidon2_compress_inputs: &poseidon2_compress_inputs,
+            poseidon2_permute_inputs: &poseidon2_permute_inputs,
+            range_check_inputs: &range_check_inputs,
+            power_check_inputs: &power_check_inputs,
+            required_heights: self.heights.as_ref().map(|heights| &heights[own.len()..]),
+            final_transcript_state: None,
+        };
+        let verifier_contexts = self
+            .circuit
+            .verifier_circuit
+            .generate_proving_ctxs(
+                &self.parts.child_vk,
+                CachedTraceCtx::PcsData(self.child_constraints.clone()),
+                std::slice::from_ref(child),
+                &mut external,
+                &(),
+                default_duplex_sponge_recorder(),
+            )
+            .ok_or(RecursionError::Heights)?;
+        Ok(ProvingContext { per_trace: own.into_iter().chain(verifier_contexts).enumerate().collect() })
+    }
+}
+
+fn circuit(parts: &LastCircuit) -> RootCircuit<VerifierSubCircuit<1>> {
+    let child = VkCommitBytes { cached_commit: parts.child_commit.into(), vk_pre_hash: parts.child_vk.pre_hash.into() };
+    RootCircuit::new(Arc::new(parts.sub_circuit()), child, None, parts.memory_dimensions, parts.user_public_values)
+}
