@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IZkVerifier} from "./interfaces/IZkVerifier.sol";
+import {Memory} from "./verifier/Context.sol";
 import {VerifyingKey} from "./verifier/generated/VerifyingKey.sol";
 import {ProofVerifier} from "./verifier/ProofVerifier.sol";
 import {Trace} from "./verifier/ProofShape.sol";
@@ -40,18 +41,21 @@ contract ZkVerifier is IZkVerifier {
     /// @notice What the head of a proof says: the statement, and the identity of the program that put it out. Both are zero
     /// if an AIR is missing, as its constraints were not checked then, or if a public byte is none.
     function read(bytes calldata head) public pure returns (bytes32 statement, bytes32 identity) {
-        bytes memory parts = new bytes(96);
+        bytes calldata constraints;
+        bytes calldata digests;
+        constraints = digests = head[:0];
+        uint256 descriptors = Memory.pointerOf(VerifyingKey.DESCRIPTORS);
         uint256 offset = 32;
         for (uint256 air; air < VerifyingKey.AIRS; ++air) {
-            uint256 trace = descriptor(air);
+            uint256 trace = Memory.load(descriptors, air);
             if (!trace.isRequired()) {
                 if (element(head, offset) != 1) return (0, 0);
                 offset += 4;
             }
             if (!trace.hasPreprocessed()) offset += 4;
-            if (air == CONSTRAINTS_AIR) copy(parts, 0, head[offset:offset + 32]);
+            if (air == CONSTRAINTS_AIR) constraints = head[offset:offset + 32];
             offset += 32 * trace.cachedParts();
-            if (air == IDENTITY_AIR) copy(parts, 32, head[offset:offset + 64]);
+            if (air == IDENTITY_AIR) digests = head[offset:offset + 64];
             if (air == STATEMENT_AIR) {
                 for (uint256 i; i < 32; ++i) {
                     uint256 value = element(head, offset + 4 * i);
@@ -62,24 +66,10 @@ contract ZkVerifier is IZkVerifier {
             offset += 4 * trace.publicValues();
         }
         if (offset != head.length) return (0, 0);
-        identity = keccak256(parts);
-    }
-
-    function descriptor(uint256 air) private pure returns (uint256 trace) {
-        bytes memory descriptors = VerifyingKey.DESCRIPTORS;
-        uint256 size = descriptors.length / VerifyingKey.AIRS;
-        assembly ("memory-safe") {
-            trace := shr(sub(256, mul(8, size)), mload(add(add(descriptors, 0x20), mul(air, size))))
-        }
+        identity = keccak256(bytes.concat(constraints, digests));
     }
 
     function element(bytes calldata head, uint256 offset) private pure returns (uint256) {
         return uint32(bytes4(head[offset:offset + 4]));
-    }
-
-    function copy(bytes memory target, uint256 offset, bytes calldata source) private pure {
-        for (uint256 i; i < source.length; ++i) {
-            target[offset + i] = source[i];
-        }
     }
 }
