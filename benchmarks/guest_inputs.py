@@ -1,7 +1,8 @@
 """Records the inputs of the zkVM guest that are profiled and proven: `python -m benchmarks.guest_inputs [DIRECTORY]`.
 
 Each is a real block: a transfer, an ERC-20 transfer, a light and a heavy action of a match of Holdfast between bots,
-twenty transactions of that match in one block. They are the same kinds of blocks each time, not the same bytes.
+twenty transactions of that match in one block. They are the same kinds of blocks each time, not the same bytes. Beside
+each input is what the guest states of it: the statement's words, and those of the recoveries.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from support.holdfast import CHAIN_ID, SESSION_ID, MatchHost, match_host
 from benchmarks.workloads import SENDERS, Workload, token_transfer, transfer, with_benchmark_accounts
 from exclave import _engine
 from exclave.protocol import keccak256
+from exclave.prover import ProofRequest
+from exclave.prover.statement import encode_recoveries
 
 DIRECTORY: Final = Path(__file__).parent.parent / "crates" / "emulator" / "inputs"
 PROVER: Final = bytes.fromhex("00000000000000000000000000000000000000aa")
 ACTIONS: Final = 20
 HEAVY_GAS: Final = 400_000
 PUBLIC_RECOVERIES: Final = 256
+STATEMENT_BYTES: Final = 11 * 32
 ATTEMPTS: Final = 20
 """Not every match has a heavy action, and a block may be sealed before all of its transactions have arrived."""
 
@@ -35,9 +39,9 @@ CONFIGURATION: Final = encode(
 """A preimage of configHash (docs/protocol.md, section 3)."""
 
 
-def guest_input(engine: _engine.Engine, number: int) -> bytes:
+def request(engine: _engine.Engine, number: int) -> ProofRequest:
     """What the guest needs to prove block `number`, with all its signatures left to L1."""
-    encoded, _, _ = engine.guest_run(
+    run = engine.guest_run(
         SESSION_ID,
         number - 1,
         number,
@@ -45,10 +49,18 @@ def guest_input(engine: _engine.Engine, number: int) -> bytes:
         prover=PROVER,
         public_recoveries=PUBLIC_RECOVERIES,
     )
-    return encoded
+    return ProofRequest.from_run(run)
 
 
-def single(workload: Workload) -> bytes:
+def recorded(name: str) -> ProofRequest:
+    """A block that was recorded."""
+    words = (DIRECTORY / f"{name}.statement").read_bytes()
+    return ProofRequest.from_run(
+        ((DIRECTORY / f"{name}.bin").read_bytes(), words[:STATEMENT_BYTES], words[STATEMENT_BYTES:])
+    )
+
+
+def single(workload: Workload) -> ProofRequest:
     """A block with one transaction, the second of its sender, so that what it writes to isn't empty."""
 
     def refuse(method: str, params: str) -> str:
@@ -72,7 +84,7 @@ def single(workload: Workload) -> bytes:
         for nonce in range(2):
             engine.submit(SESSION_ID, [workload(SENDERS[0], CHAIN_ID, nonce, 0)])
         assert [len(block.transactions) for block in blocks] == [1, 1], "each transaction has its block"
-        return guest_input(engine, 2)
+        return request(engine, 2)
     finally:
         engine.shutdown()
 
@@ -82,7 +94,7 @@ async def played(host: MatchHost, seed: int) -> None:
         pass
 
 
-def match(seed: int) -> tuple[dict[str, bytes], list[bytes]] | None:
+def match(seed: int) -> tuple[dict[str, ProofRequest], list[bytes]] | None:
     """Blocks of a match, and its first transactions but init; None if no action was heavy (a keep fell)."""
     with match_host(configuration=CONFIGURATION) as host:
         asyncio.run(played(host, seed))
@@ -98,10 +110,10 @@ def match(seed: int) -> tuple[dict[str, bytes], list[bytes]] | None:
         raws: list[bytes] = []
         for block in host.blocks[1:]:
             raws.extend(_engine.split_rlp_strings(block.encoded_transactions))
-        return {name: guest_input(host.engine, block.number) for name, block in blocks.items()}, raws[:ACTIONS]
+        return {name: request(host.engine, block.number) for name, block in blocks.items()}, raws[:ACTIONS]
 
 
-def block_of(raws: list[bytes]) -> bytes:
+def block_of(raws: list[bytes]) -> ProofRequest:
     """One block with these transactions, which start a match."""
     for _ in range(ATTEMPTS):
         with match_host(configuration=CONFIGURATION) as host:
@@ -109,23 +121,25 @@ def block_of(raws: list[bytes]) -> bytes:
             for block in host.blocks:
                 if len(block.transactions) == len(raws):
                     print(f"block of {len(raws)} actions: {block.gas_used} gas")
-                    return guest_input(host.engine, block.number)
+                    return request(host.engine, block.number)
     raise RuntimeError("the transactions never came into one block")
 
 
 def main() -> None:
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
-    inputs = {"transfer": single(transfer), "erc20": single(token_transfer)}
+    requests = {"transfer": single(transfer), "erc20": single(token_transfer)}
     found = next((found for seed in range(ATTEMPTS) if (found := match(seed)) is not None), None)
     if found is None:
         raise RuntimeError("no match had a heavy action")
     actions, raws = found
-    inputs |= actions
-    inputs["block_20"] = block_of(raws)
-    for name, content in inputs.items():
-        (directory / f"{name}.bin").write_bytes(content)
-        print(f"{name}: {len(content)} bytes")
+    requests |= actions
+    requests["block_20"] = block_of(raws)
+    for name, made in requests.items():
+        (directory / f"{name}.bin").write_bytes(made.input)
+        words = made.statement.encode() + encode_recoveries(made.recoveries)
+        (directory / f"{name}.statement").write_bytes(words)
+        print(f"{name}: {len(made.input)} bytes, {len(made.recoveries)} recoveries")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ contract ZkVerifierTest is ProofFixture {
     /// @dev `exclave-prover identity --program crates/guest/elf/exclave-guest.elf`.
     bytes32 private constant PROGRAM = 0x6635dabbe5870e3d385f0b00bf620647b33b9b9f2afcce30552cf19acb3e5dbc;
     /// @dev Hash of the statement about the block, which `exclave-prover prove` printed.
-    bytes32 private constant STATEMENT = 0x03b474c1e54c1b2ac63e5be26d78bcf84ec10ee6a677708c1ccb0e9035e4f955;
+    bytes32 private constant STATEMENT = 0xb8427ecf5d0a84aac7db14173f5062b174a97ff4aedbd49e649d728a068db6a7;
 
     IZkVerifier private zkVerifier;
     bytes private head;

@@ -46,9 +46,10 @@ pub enum EncodingError {
 }
 
 /// A proof's bytes, and where the parts end at which a verification can be interrupted: the first before any round of
-/// openings, then one after each round.
+/// openings, then one after each round. The first `head` bytes say what is proven.
 pub struct Encoded {
     pub bytes: Vec<u8>,
+    pub head: usize,
     pub parts: Vec<usize>,
 }
 
@@ -65,6 +66,7 @@ pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Encoded, EncodingErro
     let mut replay = Replay::new(key);
     replay.header(proof)?;
     writer.header(key, proof);
+    let head = writer.0.len();
     replay.until_openings(proof);
     writer.gkr(&proof.gkr_proof);
     writer.batch_constraints(proof);
@@ -78,7 +80,7 @@ pub fn encode(key: &VerifyingKey, proof: &Proof) -> Result<Encoded, EncodingErro
         writer.openings(key, proof, round, &positions)?;
         parts.push(writer.0.len());
     }
-    Ok(Encoded { bytes: writer.0, parts })
+    Ok(Encoded { bytes: writer.0, head, parts })
 }
 
 /// The proof that `bytes` encode, valid or not.

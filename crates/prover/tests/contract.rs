@@ -8,20 +8,19 @@ use exclave_prover::machine::VerifyingKey;
 use exclave_prover::recursion::last_parameters;
 use exclave_prover::solidity::generate;
 use exclave_prover::trace::trace;
+use exclave_prover::verifier::{key_file, verifying_key};
 use openvm_stark_backend::verifier::verify;
 use openvm_stark_backend::StarkEngine;
 use p3_field::PrimeField32;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
 fn contracts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts")
 }
 
 fn key() -> &'static VerifyingKey {
-    static KEY: OnceLock<Arc<VerifyingKey>> = OnceLock::new();
-    KEY.get_or_init(|| Circuits::new(1 << 30).expect("the circuits").last.vk().clone())
+    verifying_key()
 }
 
 fn fixture() -> Vec<u8> {
@@ -36,7 +35,9 @@ fn accepts(bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn committed_contracts_are_those_that_the_verifying_key_gives() {
+fn what_is_committed_is_what_the_circuits_give() {
+    let circuits = Circuits::new(1 << 30).expect("the circuits");
+    assert!(key_file(&circuits).unwrap() == include_bytes!("../verifying-key.bin"), "verifying-key.bin is stale");
     let folder = contracts().join("src/verifier/generated");
     let files = generate(key()).unwrap();
     for (name, content) in &files {

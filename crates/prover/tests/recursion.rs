@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine};
 use exclave_prover::machine::{machine, Instance};
+use exclave_prover::prover::{execute_segments, prove_segments};
 use exclave_prover::recursion::{
     last_parameters, layer_parameters, program_identity, verify, Identity, LastCircuit, LastLayer, Layers, Native,
     RecursionError,
 };
 use exclave_prover::security::{proven_security, SECURITY_BITS};
-use openvm_circuit::arch::{ContinuationVmProof, SystemConfig};
+use openvm_circuit::arch::SystemConfig;
 use openvm_circuit::system::memory::dimensions::MemoryDimensions;
+use openvm_circuit::system::memory::merkle::public_values::UserPublicValuesProof;
 use openvm_instructions::exe::VmExe;
 use openvm_instructions::program::Program;
 use openvm_rv32im_transpiler::{Rv32ITranspilerExtension, Rv32IoTranspilerExtension, Rv32MTranspilerExtension};
@@ -18,7 +20,7 @@ use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::soundness::SoundnessCalculator;
 use openvm_stark_backend::{StarkEngine, SystemParams, WhirProximityStrategy};
-use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, EF, F};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
 use openvm_stark_sdk::config::params_with_100_bits_security;
 use openvm_transpiler::transpiler::Transpiler;
 use p3_field::PrimeCharacteristicRing;
@@ -54,41 +56,53 @@ const RESULT: u32 = 4096 * 4097 / 2;
 /// An execution and its proofs, one for each segment.
 struct Execution {
     vk: Arc<MultiStarkVerifyingKey<Native>>,
-    proof: ContinuationVmProof<Native>,
+    segments: Vec<Proof<Native>>,
+    user: UserPublicValuesProof<DIGEST_SIZE, F>,
     program: Digest,
     system: SystemConfig,
 }
 
+fn program(words: &[u32]) -> VmExe<F> {
+    let transpiler = Transpiler::<F>::default()
+        .with_extension(Rv32ITranspilerExtension)
+        .with_extension(Rv32MTranspilerExtension)
+        .with_extension(Rv32IoTranspilerExtension);
+    let instructions = transpiler.transpile(words).expect("instructions of the machine");
+    VmExe::new(Program::new_without_debug_infos_with_option(&instructions, 0))
+}
+
+fn instance(program: &VmExe<F>, segment_memory: usize) -> (Instance, Arc<MultiStarkVerifyingKey<Native>>) {
+    let (vm, pk) = machine(segment_memory).expect("a machine");
+    let committed = vm.commit_program_on_device(&program.program);
+    (Instance::new(vm, program.clone().into(), committed).expect("a program"), Arc::new(pk.get_vk()))
+}
+
 impl Execution {
-    /// Runs `words` in `segments` segments.
-    fn prove(words: &[u32], segments: usize) -> Self {
-        let transpiler = Transpiler::<F>::default()
-            .with_extension(Rv32ITranspilerExtension)
-            .with_extension(Rv32MTranspilerExtension)
-            .with_extension(Rv32IoTranspilerExtension);
-        let instructions = transpiler.transpile(words).expect("instructions of the machine");
-        let exe = VmExe::new(Program::new_without_debug_infos_with_option(&instructions, 0));
+    /// Runs `words` in so many segments.
+    fn prove(words: &[u32], count: usize) -> Self {
+        Self::prove_as(words, words, count)
+    }
+
+    /// Runs `words`, cut where `alike` is, which takes the same steps: the library doesn't cut an execution that fails.
+    fn prove_as(words: &[u32], alike: &[u32], count: usize) -> Self {
+        let (executed, alike) = (program(words), program(alike));
         // The less memory a segment's proof may take, the more segments there are.
         let (mut low, mut high) = (1 << 20, 1 << 34);
         while high - low > 1 << 16 {
             let memory = (low + high) / 2;
-            let (vm, _) = machine(memory).expect("a machine");
-            let interpreter = vm.metered_interpreter(&exe).expect("a program");
-            let inputs = Vec::<Vec<F>>::new();
-            let (found, _) = interpreter.execute_metered(inputs, vm.build_metered_ctx(&exe)).expect("an execution");
-            if found.len() > segments {
+            if execute_segments(&instance(&alike, memory).0, &[]).expect("an execution").len() > count {
                 low = memory;
             } else {
                 high = memory;
             }
         }
-        let (vm, pk) = machine(high).expect("a machine");
-        let system = vm.config().system.clone();
-        let committed = vm.commit_program_on_device(&exe.program);
-        let program = program_identity(&committed.commitment, &exe, &system.memory_config);
-        let mut instance = Instance::new(vm, exe.into(), committed).expect("a program");
-        let proof = instance.prove_continuations(Vec::<Vec<F>>::new(), |_, _| {}).expect("an execution");
-        Self { vk: Arc::new(pk.get_vk()), proof, program, system }
+        let cut = execute_segments(&instance(&alike, high).0, &[]).expect("an execution");
+        let (mut instance, vk) = instance(&executed, high);
+        let system = instance.vm.config().system.clone();
+        let committed = instance.vm.commit_program_on_device(&executed.program);
+        let program = program_identity(&committed.commitment, &executed, &system.memory_config);
+        let (segments, user) = prove_segments(&mut instance, &[], cut, &mut |_| Ok(())).expect("proofs");
+        Self { vk, segments, user, program, system }
     }
 
     fn dimensions(&self) -> MemoryDimensions {
@@ -149,13 +163,13 @@ fn accepted<T>(prove: impl FnOnce() -> Result<T, RecursionError>, check: impl Fn
 #[test]
 fn segments_that_do_not_fit_have_no_accepted_proof() {
     let execution = Execution::prove(&SUM, SEGMENTS);
-    let (segments, user) = (&execution.proof.per_segment, &execution.proof.user_public_values);
+    let (segments, user) = (&execution.segments, &execution.user);
     let layers = Layers::new(execution.vk.clone(), &layer_parameters());
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
     let last = LastLayer::new(KeccakEngine::new(cheap_params()), circuit).expect("keys");
     let identity = Identity::new(&layers, execution.program, last.constraints_commit());
     let engine = KeccakEngine::new(cheap_params());
-    let check = |proof: &_| verify(&engine, last.vk(), &identity, proof).is_ok();
+    let check = |proof: &_| verify(&engine, last.vk(), proof).is_ok_and(|(shown, _)| shown == identity);
     let prove = |segments: &[_], user: &_| last.prove(&layers.aggregate(segments)?, user);
     assert!(accepted(|| prove(segments, user), |proof| check(proof)));
 
@@ -184,9 +198,9 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
     }
 
     // Another program, and one that fails, on the same machine.
-    for words in [&SUM_AND_FAIL, &SUM_TO_ANOTHER] {
-        let other = Execution::prove(words, 1);
-        let prove = || prove(&other.proof.per_segment, &other.proof.user_public_values);
+    for (words, alike) in [(&SUM_AND_FAIL, &SUM), (&SUM_TO_ANOTHER, &SUM_TO_ANOTHER)] {
+        let other = Execution::prove_as(words, alike, 1);
+        let prove = || prove(&other.segments, &other.user);
         assert!(!accepted(prove, |proof| check(proof)), "{words:?}: accepted");
     }
 }
@@ -195,38 +209,31 @@ fn segments_that_do_not_fit_have_no_accepted_proof() {
 fn any_number_of_segments_under_one_keccak_proof() {
     let execution = Execution::prove(&SUM, SEGMENTS);
     let layers = Layers::new(execution.vk.clone(), &layer_parameters());
-    let layers = Layers::from_keys(execution.vk.clone(), layers.keys());
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
-    let child = layers.aggregate(&execution.proof.per_segment).expect("a proof");
+    let child = layers.aggregate(&execution.segments).expect("a proof");
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
     let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone()).expect("keys");
-    let proof = last.prove(&child, &execution.proof.user_public_values).expect("a proof");
+    let proof = last.prove(&child, &execution.user).expect("a proof");
 
     let commit = last.constraints_commit();
     let identity = Identity::new(&layers, execution.program, commit);
     let engine = KeccakEngine::new(last_parameters());
-    let check = |proof: &_, identity: &Identity<_>| verify(&engine, last.vk(), identity, proof);
-    for key in [&layers.keys().leaf, &layers.keys().internal, &layers.keys().recursive] {
-        assert!(SoundnessCalculator::calculate_from_vk(&key.get_vk()).total_bits >= SECURITY_BITS);
+    let check = |proof: &_| verify(&engine, last.vk(), proof);
+    let [app, leaf, internal] = [execution.vk.clone(), layers.leaf_vk(), layers.vk()];
+    for key in [app, leaf, internal] {
+        assert!(SoundnessCalculator::calculate_from_vk(&key).total_bits >= SECURITY_BITS);
     }
     assert!(proven_security(last.vk()).total_bits >= SECURITY_BITS);
-    assert_eq!(check(&proof, &identity), Ok(expected_values()));
-    rejects_changes(&proof, &|proof| check(proof, &identity).is_ok());
-    let other = |change: &dyn Fn(&mut Identity<[u8; 32]>)| {
-        let mut other = identity;
-        change(&mut other);
-        check(&proof, &other)
-    };
-    assert_eq!(other(&|id| id.program[0] += F::ONE), Err(RecursionError::Identity("program")));
-    assert_eq!(other(&|id| id.machine[0] += F::ONE), Err(RecursionError::Identity("machine")));
-    assert_eq!(other(&|id| id.constraints[0] ^= 1), Err(RecursionError::Identity("recursive layer")));
+    assert_eq!(check(&proof), Ok((identity, expected_values())));
+    rejects_changes(&proof, &|proof| check(proof) == Ok((identity, expected_values())));
 
-    let mut forged = execution.proof.user_public_values.clone();
+    let mut forged = execution.user.clone();
     forged.public_values[0] += F::ONE;
     let cheap = LastLayer::new(KeccakEngine::new(cheap_params()), circuit).expect("keys");
     // The commitment depends on the parameters.
     let identity = Identity { constraints: cheap.constraints_commit(), ..identity };
-    let check = |proof: &_| verify(&KeccakEngine::new(cheap_params()), cheap.vk(), &identity, proof).is_ok();
-    assert!(accepted(|| cheap.prove(&child, &execution.proof.user_public_values), |proof| check(proof)));
+    let engine = KeccakEngine::new(cheap_params());
+    let check = |proof: &_| verify(&engine, cheap.vk(), proof).is_ok_and(|(shown, _)| shown == identity);
+    assert!(accepted(|| cheap.prove(&child, &execution.user), |proof| check(proof)));
     assert!(!accepted(|| cheap.prove(&child, &forged), |proof| check(proof)), "other public values: accepted");
 }

@@ -1,13 +1,15 @@
-//! The prover's command line. Results are lines of JSON on standard output, progress and errors go to standard error.
+//! The prover's command line. Progress and the result are lines of JSON on standard output, errors go to standard error.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the proof is not accepted, 130 stopped by a signal.
 
 use clap::{Parser, Subcommand};
 use exclave_prover::circuits::Circuits;
+use exclave_prover::encoding::Encoded;
 use exclave_prover::error::ProverError;
-use exclave_prover::machine::program;
+use exclave_prover::machine::{program, Program};
 use exclave_prover::prover::{Progress, Prover};
-use exclave_prover::verifier::Verifier;
+use exclave_prover::security::proven_security;
+use exclave_prover::verifier::{verify_encoded, verifying_key, Proven};
 use serde_json::{json, Value};
 use std::fs;
 use std::io;
@@ -15,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Proves executions of Exclave's guest, and verifies such proofs.
 #[derive(Parser)]
@@ -29,9 +30,8 @@ struct Arguments {
 enum Command {
     /// Execute the program without a proof; print its instructions and segments.
     Execute {
-        /// The program's ELF file.
-        #[arg(long)]
-        program: PathBuf,
+        #[command(flatten)]
+        program: ProgramFile,
         /// Its input.
         #[arg(long)]
         input: PathBuf,
@@ -40,9 +40,8 @@ enum Command {
     },
     /// Prove an execution. What the program made public is printed.
     Prove {
-        /// The program's ELF file.
-        #[arg(long)]
-        program: PathBuf,
+        #[command(flatten)]
+        program: ProgramFile,
         /// Its input.
         #[arg(long)]
         input: PathBuf,
@@ -52,21 +51,38 @@ enum Command {
         #[command(flatten)]
         limits: Limits,
     },
-    /// Verify a proof; print what the program made public.
+    /// Verify a proof; print of which program it is, and what that made public.
     Verify {
-        /// The program's ELF file.
-        #[arg(long)]
-        program: PathBuf,
         /// The proof.
         #[arg(long)]
         proof: PathBuf,
     },
+    /// Print the bits of security that are proven for what L1 verifies, by component.
+    Security,
     /// Print what a verifier of the program's proofs pins.
     Identity {
-        /// The program's ELF file.
-        #[arg(long)]
-        program: PathBuf,
+        #[command(flatten)]
+        program: ProgramFile,
     },
+}
+
+/// The guest as it is committed.
+const GUEST: &[u8] = include_bytes!("../../../guest/elf/exclave-guest.elf");
+
+#[derive(clap::Args)]
+struct ProgramFile {
+    /// Another program's ELF file than Exclave's guest.
+    #[arg(long)]
+    program: Option<PathBuf>,
+}
+
+impl ProgramFile {
+    fn load(&self) -> Result<Arc<Program>, Failure> {
+        Ok(match &self.program {
+            Some(path) => program(&read(path)?)?,
+            None => program(GUEST)?,
+        })
+    }
 }
 
 #[derive(clap::Args)]
@@ -120,24 +136,34 @@ fn run(command: Command) -> Result<Value, Failure> {
                     .and_then(|_| signal_hook::flag::register(signal, stopped.clone()))
                     .map_err(Failure::Signals)?;
             }
-            let started = Instant::now();
             let (mut prover, input) = (prover(&program, &limits)?, read(&input)?);
             let mut observe = |progress| {
-                eprintln!("{:>7.1} s  {}", started.elapsed().as_secs_f64(), describe(progress));
+                println!("{}", describe(progress));
                 !stopped.load(Ordering::Relaxed)
             };
-            let (public, proof) = prover.prove(&input, &mut observe)?;
-            write(&output, &proof)?;
-            Ok(json!({"public": hex(&public), "bytes": proof.len(), "seconds": started.elapsed().as_secs_f64()}))
+            let (proven, encoded) = prover.prove(&input, &mut observe)?;
+            write(&output, &encoded.bytes)?;
+            Ok(describe_proof(&proven, &encoded))
         }
-        Command::Verify { program: path, proof } => {
-            let program = program(&read(&path)?)?;
-            let circuits = Circuits::new(SEGMENT_MEMORY as usize)?;
-            let public = Verifier::new(&circuits, &program).verify(&read(&proof)?)?;
-            Ok(json!({"public": hex(&public)}))
+        Command::Verify { proof } => {
+            let (proven, encoded) = verify_encoded(&read(&proof)?)?;
+            Ok(describe_proof(&proven, &encoded))
         }
-        Command::Identity { program: path } => {
-            let program = program(&read(&path)?)?;
+        Command::Security => {
+            let bits = proven_security(verifying_key());
+            Ok(json!({
+                "total": bits.total_bits,
+                "logup": bits.logup_bits,
+                "gkr_sumcheck": bits.gkr_sumcheck_bits,
+                "gkr_batching": bits.gkr_batching_bits,
+                "zerocheck_sumcheck": bits.zerocheck_sumcheck_bits,
+                "constraint_batching": bits.constraint_batching_bits,
+                "stacked_reduction": bits.stacked_reduction_bits,
+                "whir": bits.whir_bits,
+            }))
+        }
+        Command::Identity { program } => {
+            let program = program.load()?;
             let circuits = Circuits::new(SEGMENT_MEMORY as usize)?;
             let (_, identity) = circuits.commit(&program);
             let elements = |digest: &[_]| digest.iter().map(ToString::to_string).collect::<Vec<String>>();
@@ -146,25 +172,35 @@ fn run(command: Command) -> Result<Value, Failure> {
                 "program": elements(&identity.program),
                 "machine": elements(&identity.machine),
                 "constraints": hex(&identity.constraints),
-                "verifying_key": hex(&circuits.last.vk().pre_hash),
+                "verifying_key": hex(&verifying_key().pre_hash),
             }))
         }
     }
 }
 
-fn prover(path: &Path, limits: &Limits) -> Result<Prover, Failure> {
-    let program = program(&read(path)?)?;
+fn prover(program: &ProgramFile, limits: &Limits) -> Result<Prover, Failure> {
+    let program = program.load()?;
     Ok(Prover::new(Circuits::new((limits.segment_memory << 20) as usize)?, program)?)
 }
 
-fn describe(progress: Progress) -> String {
+fn describe(progress: Progress) -> Value {
     match progress {
         Progress::Executed { instructions, segments } => {
-            format!("executed: {instructions} instructions, {segments} segments")
+            json!({"progress": "executed", "instructions": instructions, "segments": segments})
         }
-        Progress::Segment { proven, of } => format!("segment {proven} of {of} proven"),
-        Progress::Layer(layer) => format!("{layer} layer proven"),
+        Progress::Segment { proven, of } => json!({"progress": "segment", "proven": proven, "of": of}),
+        Progress::Layer(layer) => json!({"progress": "layer", "layer": layer}),
     }
+}
+
+/// Lengths are in bytes: of the head, which says what is proven, and up to the places where the proof may be cut.
+fn describe_proof(proven: &Proven, encoded: &Encoded) -> Value {
+    json!({
+        "program_id": hex(&proven.program_id),
+        "public": hex(&proven.public),
+        "head": encoded.head,
+        "parts": encoded.parts,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -28,9 +28,6 @@ pub enum RecursionError {
         /// What the verifier of the back end said.
         reason: String,
     },
-    /// The heights of the traces differ from those that the last layer is fixed to.
-    #[error("the traces of the last layer don't fit its fixed heights")]
-    Heights,
     /// The prover of the back end failed.
     #[error("layer {layer}: {reason}")]
     Prover {
@@ -42,9 +39,9 @@ pub enum RecursionError {
     /// The verifier of the back end rejects the proof.
     #[error("the proof does not verify: {0}")]
     Rejected(String),
-    /// The proof is valid, but of something else.
-    #[error("the proof is of another {0}")]
-    Identity(&'static str),
+    /// The proof is valid, but says nothing of an execution.
+    #[error("the proof proves no execution: {0}")]
+    Shape(&'static str),
 }
 
 impl RecursionError {

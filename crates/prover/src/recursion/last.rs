@@ -59,8 +59,7 @@ pub struct LastLayer<E: StarkEngine> {
     parts: LastCircuit,
     circuit: RootCircuit<VerifierSubCircuit<1>>,
     child_constraints: CommittedTraceData<E::PB>,
-    heights: Option<Vec<usize>>,
-    pk: Arc<MultiStarkProvingKey<E::SC>>,
+    pk: MultiStarkProvingKey<E::SC>,
     vk: Arc<MultiStarkVerifyingKey<E::SC>>,
 }
 
@@ -85,12 +84,7 @@ where
         let pk = keys.generate_pk().map_err(|reason| RecursionError::prover("last", reason))?;
         let vk = Arc::new(pk.get_vk());
         let child_constraints = circuit.verifier_circuit.commit_child_vk(&engine, &parts.child_vk);
-        Ok(Self { engine, parts, circuit, child_constraints, heights: None, pk: Arc::new(pk), vk })
-    }
-
-    /// Fixes the trace heights, in the key's order, so that all proofs have one shape and one price on L1.
-    pub fn fix_heights(&mut self, heights: Vec<usize>) {
-        self.heights = Some(heights);
+        Ok(Self { engine, parts, circuit, child_constraints, pk, vk })
     }
 
     /// The engine.
@@ -98,19 +92,9 @@ where
         &self.engine
     }
 
-    /// The proving key.
-    pub fn pk(&self) -> &Arc<MultiStarkProvingKey<SC>> {
-        &self.pk
-    }
-
     /// The verifying key.
     pub fn vk(&self) -> &Arc<MultiStarkVerifyingKey<SC>> {
         &self.vk
-    }
-
-    /// Names of the AIRs, in the key's order.
-    pub fn air_names(&self) -> Vec<String> {
-        self.pk.per_air.iter().map(|air| air.air_name.clone()).collect()
     }
 
     /// Commitment to the recursive layer's constraints that every valid proof shows; see [`super::verify::Identity`].
@@ -121,15 +105,14 @@ where
     /// Proves that `child` is valid and that `user` are the public values in its final memory.
     ///
     /// # Errors
-    /// [`RecursionError::UserPublicValues`], [`RecursionError::Child`], [`RecursionError::Heights`] or
-    /// [`RecursionError::Prover`].
+    /// [`RecursionError::UserPublicValues`], [`RecursionError::Child`] or [`RecursionError::Prover`].
     pub fn prove(
         &self,
         child: &Proof<Native>,
         user: &UserPublicValuesProof<DIGEST_SIZE, F>,
     ) -> Result<Proof<SC>, RecursionError> {
         let context = self.context(child, user)?;
-        let device_pk = self.engine.device().transport_pk_to_device(self.pk.as_ref());
+        let device_pk = self.engine.device().transport_pk_to_device(&self.pk);
         self.engine.prove(&device_pk, context).map_err(|reason| RecursionError::prover("last", format!("{reason:?}")))
     }
 
@@ -175,7 +158,7 @@ where
             poseidon2_permute_inputs: &poseidon2_permute_inputs,
             range_check_inputs: &range_check_inputs,
             power_check_inputs: &power_check_inputs,
-            required_heights: self.heights.as_ref().map(|heights| &heights[own.len()..]),
+            required_heights: None,
             final_transcript_state: None,
         };
         let verifier_contexts = self
@@ -189,7 +172,7 @@ where
                 &(),
                 default_duplex_sponge_recorder(),
             )
-            .ok_or(RecursionError::Heights)?;
+            .ok_or_else(|| RecursionError::prover("last", "the traces can't be made"))?;
         Ok(ProvingContext { per_trace: own.into_iter().chain(verifier_contexts).enumerate().collect() })
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use openvm_continuations::prover::{ChildVkKind, InnerCpuProver};
-use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerifyingKey};
+use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::{StarkEngine, SystemParams};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, Digest};
@@ -38,17 +38,6 @@ pub struct LayerParams {
     pub recursive: SystemParams,
 }
 
-/// Proving keys of the Poseidon2 layers, as they are kept on disk.
-#[derive(Clone)]
-pub struct LayerKeys {
-    /// Of the leaf layer.
-    pub leaf: Arc<MultiStarkProvingKey<Native>>,
-    /// Of the layer that verifies leaves.
-    pub internal: Arc<MultiStarkProvingKey<Native>>,
-    /// Of the layer that verifies the internal layer and itself.
-    pub recursive: Arc<MultiStarkProvingKey<Native>>,
-}
-
 /// Provers of the Poseidon2 layers for one virtual machine.
 pub struct Layers {
     leaf: InnerCpuProver<LEAF_ARITY>,
@@ -58,7 +47,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Generates the keys. Takes minutes; keep [`Layers::keys`].
+    /// Generates the keys, in seconds.
     pub fn new(app_vk: Arc<MultiStarkVerifyingKey<Native>>, params: &LayerParams) -> Self {
         let leaf = InnerCpuProver::new::<NativeEngine>(app_vk.clone(), params.leaf.clone(), false, None);
         let internal = InnerCpuProver::new::<NativeEngine>(leaf.get_vk(), params.internal.clone(), false, None);
@@ -66,23 +55,14 @@ impl Layers {
         Self { leaf, internal, recursive, app_vk }
     }
 
-    /// Takes keys that [`Layers::new`] generated for the same virtual machine. The keys must come from a place that the
-    /// caller trusts: a wrong proving key makes proofs that nobody accepts, never wrong ones that somebody accepts.
-    pub fn from_keys(app_vk: Arc<MultiStarkVerifyingKey<Native>>, keys: LayerKeys) -> Self {
-        let leaf = InnerCpuProver::from_pk::<NativeEngine>(app_vk.clone(), keys.leaf, false, None);
-        let internal = InnerCpuProver::from_pk::<NativeEngine>(leaf.get_vk(), keys.internal, false, None);
-        let recursive = InnerCpuProver::from_pk::<NativeEngine>(internal.get_vk(), keys.recursive, true, None);
-        Self { leaf, internal, recursive, app_vk }
-    }
-
-    /// The proving keys.
-    pub fn keys(&self) -> LayerKeys {
-        LayerKeys { leaf: self.leaf.get_pk(), internal: self.internal.get_pk(), recursive: self.recursive.get_pk() }
-    }
-
     /// Verifying key of the proofs that [`Layers::aggregate`] returns.
     pub fn vk(&self) -> Arc<MultiStarkVerifyingKey<Native>> {
         self.recursive.get_vk()
+    }
+
+    /// Verifying key of the leaves.
+    pub fn leaf_vk(&self) -> Arc<MultiStarkVerifyingKey<Native>> {
+        self.leaf.get_vk()
     }
 
     /// Commitment to the constraints of the recursive layer, as a proof of that layer about itself shows it.

@@ -23,6 +23,6 @@ mod verify;
 
 pub use error::RecursionError;
 pub use last::{LastCircuit, LastLayer};
-pub use layers::{LayerKeys, LayerParams, Layers, Native, NativeEngine, INTERNAL_ARITY, LEAF_ARITY};
+pub use layers::{LayerParams, Layers, Native, NativeEngine, INTERNAL_ARITY, LEAF_ARITY};
 pub use parameters::{last_parameters, layer_parameters, recursive_segment_parameters};
 pub use verify::{program_identity, verify, Identity};

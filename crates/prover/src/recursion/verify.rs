@@ -63,16 +63,16 @@ pub fn program_identity(program_commit: &Digest, program: &VmExe<F>, memory: &Me
     compute_exe_commit_from_mem_config(program_commit, program, memory)
 }
 
-/// Checks a last proof and returns the user public values, which are bytes.
+/// Checks a last proof and returns whose it is, and the user public values, which are bytes. Whoever relies on them must
+/// compare the identity: a proof of any program on any machine of the same shape is valid.
 ///
 /// # Errors
-/// [`RecursionError::Rejected`] if the proof is invalid, [`RecursionError::Identity`] if it proves something else.
+/// [`RecursionError::Rejected`] if the proof is invalid, [`RecursionError::Shape`] if it proves no execution.
 pub fn verify<SC, E>(
     engine: &E,
     vk: &MultiStarkVerifyingKey<SC>,
-    identity: &Identity<SC::Digest>,
     proof: &Proof<SC>,
-) -> Result<Vec<u8>, RecursionError>
+) -> Result<(Identity<SC::Digest>, Vec<u8>), RecursionError>
 where
     SC: StarkProtocolConfig<F = F, EF = EF>,
     E: StarkEngine<SC = SC>,
@@ -80,25 +80,16 @@ where
     engine.verify(vk, proof).map_err(|reason| RecursionError::Rejected(format!("{reason:?}")))?;
     // Every AIR of the circuit takes part in the argument: one that is left out would check nothing.
     if proof.trace_vdata.len() != air_count(vk) || proof.trace_vdata.iter().any(Option::is_none) {
-        return Err(RecursionError::Identity("circuit: an AIR is missing"));
+        return Err(RecursionError::Shape("an AIR is missing"));
     }
     let values = |air: usize| proof.public_values.get(air).map(Vec::as_slice).unwrap_or_default();
     let (program, machine) = values(VERIFIER_PVS_AIR_ID).split_at_checked(DIGEST_SIZE).unwrap_or_default();
-    if program != identity.program {
-        return Err(RecursionError::Identity("program"));
-    }
-    if machine != identity.machine {
-        return Err(RecursionError::Identity("machine"));
-    }
-    if constraints_of(proof) != Some(&identity.constraints) {
-        return Err(RecursionError::Identity("recursive layer"));
-    }
-    values(USER_PVS_COMMIT_AIR_ID)
-        .iter()
-        .map(|value| {
-            u8::try_from(value.as_canonical_u32()).map_err(|_| RecursionError::Identity("kind of public values"))
-        })
-        .collect()
+    let digest = |values: &[F]| Digest::try_from(values).map_err(|_| RecursionError::Shape("a digest is missing"));
+    let constraints = *constraints_of(proof).ok_or(RecursionError::Shape("the recursive layer is missing"))?;
+    let identity = Identity { program: digest(program)?, machine: digest(machine)?, constraints };
+    let bytes = values(USER_PVS_COMMIT_AIR_ID).iter().map(|value| u8::try_from(value.as_canonical_u32()));
+    let public = bytes.collect::<Result<_, _>>().map_err(|_| RecursionError::Shape("a public value is no byte"))?;
+    Ok((identity, public))
 }
 
 /// The commitment to its child's constraints that a proof shows.
