@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import latency, match_gas, opening, reads, report, scaling, throughput
+from benchmarks import latency, match_gas, opening, proofs, reads, report, scaling, throughput
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "match_gas": match_gas.gas,
@@ -19,6 +19,12 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "open_sessions": opening.thousand_sessions,
     "known_sessions": opening.known_sessions,
     "scaling": scaling.scaling,
+    "proof_transfer": proofs.proving("transfer"),
+    "proof_erc20": proofs.proving("erc20"),
+    "proof_light_action": proofs.proving("light_action"),
+    "proof_heavy_action": proofs.proving("heavy_action"),
+    "proof_block_20": proofs.proving("block_20"),
+    "proof_mutations": proofs.mutations,
 }
 
 

@@ -12,8 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONTRACTS = ("BenchmarkToken", "CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer")
 HERE = Path(__file__).resolve().parent
+EVALUATORS = len(list((HERE / "src" / "verifier" / "generated").glob("ConstraintEvaluator[0-9]*.sol")))
+CONTRACTS = (
+    *("BenchmarkToken", "CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer"),
+    *("ZkVerifier", "ProofVerifier", "ConstraintVerifier", "OpeningVerifier"),
+    *(f"ConstraintEvaluator{index}" for index in range(EVALUATORS)),
+)
 FORGE = HERE.parent / "toolchain" / "bin" / "forge"
 TARGET = HERE.parent / "src" / "exclave" / "contracts"
 

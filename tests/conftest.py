@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,3 +40,26 @@ def anvil() -> Iterator[Callable[..., Anvil]]:
     """Starts real L1 nodes: `anvil()`, `anvil("--no-mining")`. They end with the test."""
     with ExitStack() as running:
         yield lambda *arguments: running.enter_context(run_anvil(*arguments))
+
+
+@pytest.fixture
+def exclave(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in an empty directory, for at most so many seconds; `environment` is added to the test's own."""
+
+    def run(
+        *arguments: str, code: int = 0, seconds: float = 120, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
+        command = [sys.executable, "-c", "from exclave.cli import main; main()", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**kept, "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

@@ -12,7 +12,6 @@ from eth_account.signers.local import LocalAccount
 
 from exclave import _engine, contracts
 from exclave.coordinator.calls import encode_claim
-from exclave.coordinator.coordinator import session_config
 from exclave.node.templates import build_base_template
 from exclave.protocol import (
     DataMode,
@@ -309,7 +308,7 @@ class World:
 
     def settle_unanimously(self, session: Session, result: bytes) -> None:
         """All players sign the result."""
-        config = session_config(session)
+        config = session.configuration()
         valid_until = self.now() + 3600
         digest = session_result_digest(31337, self.zk_relayer, session.config_hash, keccak256(result), valid_until)
         by_address = {raw_address(player): bytes(player.key) for player in PLAYERS}

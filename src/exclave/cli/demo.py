@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from eth_utils.address import to_checksum_address
 
-from exclave.cli.output import err, ether, fail, out, print_table, short
+from exclave.cli.output import err, ether, fail, out, print_record, print_table, short
 from exclave.cli.rpc import number
 from exclave.rpc.client import RpcFailure
 
 if TYPE_CHECKING:
+    from exclave.demo.proving import ProvenBlock
     from exclave.demo.run import Report
 
 
@@ -25,16 +26,25 @@ def demo(
     stay: Annotated[bool, typer.Option("--stay", help="Keep L1 and node running at the end, until Ctrl-C.")] = False,
     matches: Annotated[int, typer.Option(min=1, max=16, help="Matches played in parallel.")] = 2,
     game: Annotated[Path | None, typer.Option(help="Directory of the game to play. Default: games/holdfast.")] = None,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove",
+            help="Also prove a block of the first match and have L1 verify it: minutes, and 5 to 16 GB of memory.",
+        ),
+    ] = False,
     keep: Annotated[
         Path | None, typer.Option(help="Keep data and logs in this (new) directory.", metavar="DIR")
     ] = None,
 ) -> None:
     """Show everything: L1, contracts, node, matches played by bots, claims, settlement and payout."""
-    from exclave.cli.l1 import TransactionFailed
+    from exclave.cli.prove import Watch
     from exclave.demo.game import GameFailed, GameUnavailable, load_game
     from exclave.demo.processes import CHECKOUT, ProcessFailed, interrupts
     from exclave.demo.run import Demo, DemoFailed
     from exclave.l1.errors import L1Error
+    from exclave.l1.single import TransactionFailed
+    from exclave.prover import ProverError
 
     try:
         shown = load_game(game if game is not None else CHECKOUT / "games" / "holdfast")
@@ -77,7 +87,7 @@ def demo(
                 phase("Everything keeps running: stop it with Ctrl-C")
                 await interrupted.wait()
 
-        running = asyncio.create_task(Demo(shown, directory, matches, phase, progress, done).run())
+        running = asyncio.create_task(Demo(shown, directory, matches, phase, progress, done, prove, Watch()).run())
         waiting = asyncio.create_task(interrupted.wait())
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -90,7 +100,7 @@ def demo(
 
     try:
         complete = asyncio.run(run())
-    except (DemoFailed, GameFailed, ProcessFailed, TransactionFailed, RpcFailure, L1Error) as error:
+    except (DemoFailed, GameFailed, ProcessFailed, TransactionFailed, RpcFailure, L1Error, ProverError) as error:
         fail(f"the demo failed: {error}{hint}")
     except Exception as error:
         err.print_exception()
@@ -145,6 +155,8 @@ def show(report: Report) -> None:
             ("the node's bonds in ZkRelayer", ether(0), ether(report.node_deposit, 6), "", ""),
         ],
     )
+    if report.proven is not None:
+        show_proven(report.proven)
     count = len(report.matches)
     transactions = sum(played.played.transactions for played in report.matches)
     gas = sum(played.played.gas for played in report.matches)
@@ -152,6 +164,24 @@ def show(report: Report) -> None:
         f"{transactions:,} transactions with {gas:,} gas were played off-chain at no fee. Claiming and settling "
         f"{count} matches took {report.settling_gas:,} gas on L1: {report.settling_gas // count:,} a match.",
         highlight=False,
+    )
+
+
+def show_proven(proven: ProvenBlock) -> None:
+    """What a proof took."""
+    print_record(
+        f"Proof of block {proven.number} of session {proven.session_id}",
+        [
+            ("statement", "0x" + proven.proof.statement.hash().hex()),
+            ("verdict", proven.proof.statement.verdict.name.lower()),
+            ("instructions", f"{proven.instructions:,} in {proven.segments} segment(s)"),
+            ("proven in", f"{proven.seconds:.0f} s"),
+            ("proof", f"{len(proven.proof.proof):,} bytes"),
+            ("signatures left to L1", len(proven.proof.recoveries)),
+            ("verified on L1 by", ", ".join("0x" + receipt.transaction_hash.hex() for receipt in proven.receipts)),
+            ("gas", f"{proven.gas:,} in {len(proven.receipts)} transactions"),
+            ("the verifier's deployment", f"{proven.deployment_gas:,} gas, once for all sessions"),
+        ],
     )
 
 

@@ -105,7 +105,7 @@ def register(
         "private_key_variable": key_variable,
     }
     source = KeySource.model_validate(account)
-    from exclave.cli.l1 import TransactionFailed
+    from exclave.l1.single import TransactionFailed
 
     try:
         transaction = asyncio.run(_register(loaded, source, template, uri))
@@ -180,9 +180,10 @@ def _show(template: Template) -> None:
 async def _register(config: Config, source: KeySource, template: Template, uri: str) -> bytes | None:
     """Registers on L1; the transaction's hash, None when the template is registered already."""
     from exclave import contracts
-    from exclave.cli.l1 import encode_call, send
     from exclave.l1.client import CallRequest, L1Client
+    from exclave.l1.payloads import encode_call
     from exclave.l1.signers import LocalSigner
+    from exclave.l1.single import send
     from exclave.node.keys import load_key
 
     artifact = contracts.load("ZkRelayer")

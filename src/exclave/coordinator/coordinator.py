@@ -50,7 +50,6 @@ from exclave.protocol import (
     ClaimHeader,
     DataMode,
     SessionClaim,
-    SessionConfig,
     Settlement,
     Terms,
     block_hash_proof,
@@ -58,7 +57,6 @@ from exclave.protocol import (
     keccak256,
     merkle_proof,
     merkle_root,
-    players_hash,
     sign_digest,
 )
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
@@ -111,7 +109,7 @@ class _ClaimToSettle:
         """Leaf `index` as the contract takes it."""
         leaf = self.claims[index]
         result = b"" if leaf.result_hash == ZERO_HASH else self.results[leaf.session_id]
-        return Settlement(session_config(self.sessions[leaf.session_id]), leaf, result)
+        return Settlement(self.sessions[leaf.session_id].configuration(), leaf, result)
 
     @property
     def at_once(self) -> bool:
@@ -583,7 +581,7 @@ class Coordinator:
                 log.info("the game has its outcome now", session=session.session_id)
                 await asyncio.to_thread(self._store.sessions.set_callback_failed, session.session_id, None)
                 continue
-            data = encode_retry_callback(session_config(session), session.result or b"")
+            data = encode_retry_callback(session.configuration(), session.result or b"")
             await asyncio.to_thread(self._record_call, _callback_key(session), data)
             self._manager.notify()
             log.info("outcome offered to the game again", session=session.session_id)
@@ -632,21 +630,6 @@ class Coordinator:
             self._manager.record(self._next_attempt(series, data, tx), connection=tx)
 
         self._store.run(work)
-
-
-def session_config(session: Session) -> SessionConfig:
-    """The configuration that L1 keeps the hash of."""
-    return SessionConfig(
-        session_id=session.session_id,
-        opened_at=session.opened_at,
-        opened_block=session.opened_block,
-        deadline=session.deadline,
-        game=session.game,
-        template_id=session.template_id,
-        players_hash=players_hash(session.players),
-        init_data_hash=keccak256(session.init_data),
-        terms_hash=keccak256(session.terms),
-    )
 
 
 def _settle_key(claim: Claim) -> str:

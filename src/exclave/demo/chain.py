@@ -10,9 +10,10 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from exclave import contracts
-from exclave.cli.l1 import encode_call, encode_creation, send
 from exclave.l1.client import CallRequest, L1Client
+from exclave.l1.payloads import encode_call, encode_creation
 from exclave.l1.signers import LocalSigner
+from exclave.l1.single import send
 from exclave.l1.values import L1Receipt
 from exclave.protocol import address_bytes
 

@@ -17,9 +17,11 @@ from exclave.config_reference import file_template
 from exclave.demo.chain import DemoChain, SentTransaction, sent_transaction
 from exclave.demo.game import DemoGame, GameFailed, Match, Played
 from exclave.demo.processes import Process, anvil, node
+from exclave.demo.proving import DemoProving, ProvenBlock
 from exclave.l1.client import L1Client
 from exclave.protocol import DataMode, Terms, address_bytes
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
+from exclave.prover import PROGRAM_ID, LocalProver, Progress
 from exclave.rpc.client import RpcClient, RpcFailure
 from exclave.store import Store
 
@@ -85,6 +87,7 @@ class Report:
     node_deposit: int
     networks: list[Network]
     contracts: dict[str, bytes]
+    proven: ProvenBlock | None
 
     @property
     def settling_gas(self) -> int:
@@ -95,7 +98,8 @@ class Report:
 @dataclass
 class Demo:
     """A running demo. `phase(text)` and `progress(match, text)` show what is happening; at the end everything runs on
-    until `done(report)` returns.
+    until `done(report)` returns. With `prove`, a block of the first match is proven and verified on L1, which takes
+    minutes; `proving(step)` shows how that goes on.
     """
 
     game: DemoGame
@@ -104,9 +108,13 @@ class Demo:
     phase: Callable[[str], None]
     progress: Callable[[int, str], None]
     done: Callable[[Report], Awaitable[None]]
+    prove: bool
+    proving: Callable[[Progress], None]
 
     async def run(self) -> None:
         """From an empty L1 to paid-out matches. Raises what fails; everything it started is stopped."""
+        # First, as it may be missing.
+        prover = LocalProver(self.directory / "proofs") if self.prove else None
         async with contextlib.AsyncExitStack() as stack:
             self.phase("Starting L1 (anvil)")
             l1_url = await stack.enter_async_context(anvil(self.directory))
@@ -118,11 +126,17 @@ class Demo:
             await chain.deploy_zk_relayer(deployer)
             template = describe_template(self.game.template())
             await chain.register_template(deployer, template.state_root, template.data_hash)
-            contracts = await self.game.deploy(chain, deployer, template.template_id, _terms(operator))
+            proving = None if prover is None else DemoProving(chain, deployer, prover, self.proving)
+            verifier = ZERO_ADDRESS
+            if proving is not None:
+                self.phase("Deploying the verifier of proofs")
+                verifier = await proving.deploy()
+            terms = _terms(operator, verifier)
+            contracts = await self.game.deploy(chain, deployer, template.template_id, terms)
 
             self.phase("Starting the node")
-            config = self._configure(l1_url, chain)
-            with Store(f"sqlite:///{self.directory}/data/exclave.db") as store:
+            config = self._configure(l1_url, chain, terms)
+            with Store(self._database_url) as store:
                 store.migrate()
                 store.templates.put(template)
             keys = {"EXCLAVE_PRIVATE_KEY": signer.key.hex(), "EXCLAVE_OPERATOR_KEY": operator.key.hex()}
@@ -152,6 +166,11 @@ class Demo:
                 chain.sent + await course.node_transactions(opened), key=lambda sent: sent.block_number
             )
             after = await _balances(client, [*people, signer])
+            proven = None
+            if proving is not None:
+                self.phase("Proving a block of match 1, as if it had been challenged")
+                with Store(self._database_url) as store:
+                    proven = await proving.prove(store, opened[0].session_id)
 
             def balance(name: str, account: LocalAccount) -> Balance:
                 address = address_bytes(account.address)
@@ -179,10 +198,15 @@ class Demo:
                     ),
                 ],
                 contracts={"ZkRelayer": chain.zk_relayer, **contracts},
+                proven=proven,
             )
             await self.done(report)
 
-    def _configure(self, l1_url: str, chain: DemoChain) -> Path:
+    @property
+    def _database_url(self) -> str:
+        return f"sqlite:///{self.directory}/data/exclave.db"
+
+    def _configure(self, l1_url: str, chain: DemoChain, terms: Terms) -> Path:
         path = self.directory / "exclave.toml"
         path.write_text(
             file_template(
@@ -198,6 +222,8 @@ class Demo:
                     "l1.poll_interval": 0.5,
                     "signer.kind": "environment",
                     "operator.kind": "environment",
+                    "accept.verifiers": ["0x" + terms.verifier.hex()],
+                    "accept.programs": ["0x" + terms.program_id.hex()],
                     # Long enough for all matches, which end about together, to share a claim.
                     "coordinator.batch_delay": BATCH_SECONDS,
                     "coordinator.poll_interval": 0.5,
@@ -310,12 +336,12 @@ async def _balances(client: L1Client, accounts: Iterable[LocalAccount]) -> dict[
     return {address: await client.get_balance(address) for address in addresses}
 
 
-def _terms(operator: LocalAccount) -> Terms:
+def _terms(operator: LocalAccount, verifier: bytes) -> Terms:
     return Terms(
         operator=address_bytes(operator.address),
         dispute_game=ZERO_ADDRESS,
-        verifier=ZERO_ADDRESS,
-        program_id=ZERO_HASH,
+        verifier=verifier,
+        program_id=PROGRAM_ID if any(verifier) else ZERO_HASH,
         claim_bond=10**16,
         challenge_window=CHALLENGE_WINDOW,
         inclusion_delay=600,

@@ -68,10 +68,14 @@ class SessionConfig:
 
     def hash(self, l1_chain_id: int, zk_relayer: bytes) -> bytes:
         """`configHash`: binds the configuration to one L1, one ZkRelayer and the session's chain id."""
+        return keccak256(self.preimage(l1_chain_id, zk_relayer))
+
+    def preimage(self, l1_chain_id: int, zk_relayer: bytes) -> bytes:
+        """Of which `configHash` is the hash; a proof of the session's blocks starts from it."""
         chain_id = session_chain_id(l1_chain_id, zk_relayer, self.session_id)
         types = ["uint256", "address", "uint64", "bytes32", "uint64", "uint64", "address", "bytes32"]
         members = [self.terms_hash, self.session_id, self.opened_at, self.game, self.setup_hash()]
-        return keccak256(encode_abi(types, [l1_chain_id, zk_relayer, chain_id, *members]))
+        return encode_abi(types, [l1_chain_id, zk_relayer, chain_id, *members])
 
     def setup_hash(self) -> bytes:
         """`setupHash`: the members that settlement needs no more of than this."""

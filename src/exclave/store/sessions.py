@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from exclave.protocol import SessionConfig, keccak256, players_hash
 from exclave.store.errors import RecordConflict, RecordNotFound
 from exclave.store.repository import Repository, insert_if_absent
 from exclave.store.schema import blocks, heads, inbox, jobs, sessions, templates, terms
@@ -49,6 +50,20 @@ class Session:
     settled_block: int | None = None
     refusal: str | None = None  # why this node doesn't serve it
     callback_failed_block: int | None = None  # L1 block in which its game refused the outcome
+
+    def configuration(self) -> SessionConfig:
+        """The configuration that L1 keeps the hash of."""
+        return SessionConfig(
+            session_id=self.session_id,
+            opened_at=self.opened_at,
+            opened_block=self.opened_block,
+            deadline=self.deadline,
+            game=self.game,
+            template_id=self.template_id,
+            players_hash=players_hash(self.players),
+            init_data_hash=keccak256(self.init_data),
+            terms_hash=keccak256(self.terms),
+        )
 
 
 @dataclass(frozen=True, slots=True)
