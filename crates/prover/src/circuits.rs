@@ -9,7 +9,6 @@ use openvm_stark_backend::prover::CommittedTraceData;
 use openvm_stark_backend::StarkEngine;
 use std::sync::Arc;
 
-use crate::keccak::Digest;
 use crate::recursion::Native;
 
 /// A program's code, committed to for proofs of its segments.
@@ -19,7 +18,7 @@ pub type CommittedProgram = CommittedTraceData<CpuBackend<Native>>;
 pub struct Circuits {
     pub machine: Machine,
     pub layers: Layers,
-    pub last: LastLayer<KeccakEngine>,
+    pub last: LastLayer,
 }
 
 impl Circuits {
@@ -37,7 +36,7 @@ impl Circuits {
     }
 
     /// Commits to a program's code, and says what a verifier of its proofs compares.
-    pub fn commit(&self, program: &Program) -> (CommittedProgram, Identity<Digest>) {
+    pub fn commit(&self, program: &Program) -> (CommittedProgram, Identity) {
         let committed = self.machine.commit_program_on_device(&program.program);
         let memory = &self.machine.config().system.memory_config;
         let identity = program_identity(&committed.commitment, program, memory);

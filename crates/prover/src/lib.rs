@@ -7,6 +7,7 @@ pub mod circuits;
 pub mod encoding;
 pub mod error;
 pub mod evaluation;
+pub mod fixtures;
 pub mod keccak;
 pub mod machine;
 pub mod prover;

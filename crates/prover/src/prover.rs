@@ -3,7 +3,6 @@
 use crate::circuits::Circuits;
 use crate::encoding::{encode, Encoded};
 use crate::error::ProverError;
-use crate::keccak::{Digest, KeccakEngine};
 use crate::machine::{Instance, Program};
 use crate::recursion::{Identity, LastLayer, Layers, Native};
 use crate::verifier::{verify, Proven};
@@ -42,8 +41,8 @@ pub struct Execution {
 pub struct Prover {
     instance: Instance,
     layers: Layers,
-    last: LastLayer<KeccakEngine>,
-    identity: Identity<Digest>,
+    last: LastLayer,
+    identity: Identity,
 }
 
 impl Prover {
@@ -56,7 +55,7 @@ impl Prover {
     }
 
     /// What a verifier of this program's proofs compares.
-    pub fn identity(&self) -> &Identity<Digest> {
+    pub fn identity(&self) -> &Identity {
         &self.identity
     }
 

@@ -116,10 +116,12 @@ fn expected_values() -> Vec<u8> {
     values
 }
 
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Proof<KeccakConfig>));
+
 /// Every kind of change of a proof's parts is rejected, whatever `check` compares.
 fn rejects_changes(proof: &Proof<KeccakConfig>, check: &dyn Fn(&Proof<KeccakConfig>) -> bool) {
     assert!(check(proof));
-    let changes: [(&str, &dyn Fn(&mut Proof<KeccakConfig>)); 12] = [
+    let changes: [Change; 12] = [
         ("commitment", &|p| p.common_main_commit[31] ^= 1),
         ("gkr claim", &|p| p.gkr_proof.q0_claim += EF::ONE),
         ("gkr sumcheck", &|p| p.gkr_proof.sumcheck_polys[1][0][0] += EF::ONE),

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use exclave_prover::circuits::Circuits;
 use exclave_prover::encoding::Encoded;
 use exclave_prover::error::ProverError;
+use exclave_prover::fixtures;
 use exclave_prover::machine::{program, Program};
 use exclave_prover::prover::{Progress, Prover};
 use exclave_prover::security::proven_security;
@@ -59,6 +60,21 @@ enum Command {
     },
     /// Print the bits of security that are proven for what L1 verifies, by component.
     Security,
+    /// For developers: write the repository's files that follow from the circuits, the generated contracts among them.
+    Generate {
+        /// The repository.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+    },
+    /// For developers: write the fixture that the contracts' tests verify.
+    Fixture {
+        /// The proof.
+        #[arg(long)]
+        proof: PathBuf,
+        /// The repository.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+    },
     /// Print what a verifier of the program's proofs pins.
     Identity {
         #[command(flatten)]
@@ -162,6 +178,10 @@ fn run(command: Command) -> Result<Value, Failure> {
                 "whir": bits.whir_bits,
             }))
         }
+        Command::Generate { root } => {
+            write_all(&root, &fixtures::of_circuits(&Circuits::new(SEGMENT_MEMORY as usize)?)?)
+        }
+        Command::Fixture { proof, root } => write_all(&root, &fixtures::of_proof(&read(&proof)?)?),
         Command::Identity { program } => {
             let program = program.load()?;
             let circuits = Circuits::new(SEGMENT_MEMORY as usize)?;
@@ -205,6 +225,13 @@ fn describe_proof(proven: &Proven, encoded: &Encoded) -> Value {
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::File { path: path.display().to_string(), error })
+}
+
+fn write_all(root: &Path, files: &[fixtures::File]) -> Result<Value, Failure> {
+    for (path, content) in files {
+        write(&root.join(path), content)?;
+    }
+    Ok(json!({"files": files.len()}))
 }
 
 /// Writes a file so that it is whole or not there.

@@ -1,23 +1,23 @@
 //! The proving engine of the configuration.
 
-use super::{KeccakConfig, KeccakTranscript};
-use openvm_cpu_backend::{CpuBackend, CpuDevice};
+use super::{KeccakConfig, KeccakDevice, KeccakTranscript};
+use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::prover::Coordinator;
 use openvm_stark_backend::{StarkEngine, SystemParams};
 
 /// OpenVM's CPU back end under [`KeccakConfig`].
 pub struct KeccakEngine {
-    device: CpuDevice<KeccakConfig>,
+    device: KeccakDevice,
 }
 
 impl StarkEngine for KeccakEngine {
     type SC = KeccakConfig;
     type PB = CpuBackend<KeccakConfig>;
-    type PD = CpuDevice<KeccakConfig>;
+    type PD = KeccakDevice;
     type TS = KeccakTranscript;
 
     fn new(parameters: SystemParams) -> Self {
-        Self { device: CpuDevice::new(KeccakConfig::new(parameters)) }
+        Self { device: KeccakDevice::new(KeccakConfig::new(parameters)) }
     }
 
     fn config(&self) -> &KeccakConfig {

@@ -1,13 +1,12 @@
 //! Search for proofs of work, several hashes at a time.
 
+use super::lanes::RATE;
 use super::Digest;
 use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 use rayon::prelude::*;
 use sha3::{Digest as _, Keccak256};
 
-/// Bytes that one permutation absorbs.
-const RATE: usize = 136;
 /// Bytes of a candidate.
 const CANDIDATE: usize = 4;
 
@@ -71,13 +70,12 @@ fn find_in_last_block(state: &[u64; 25], rest: &[u8], bits: usize, end: u32) -> 
     let changed = rest.len() / 8..(rest.len() + CANDIDATE).div_ceil(8);
     (0..end.div_ceil(lanes)).into_par_iter().find_map_any(|group| {
         let mut states = first.map(|word| [word; VECTOR_LEN]);
-        for lane in 0..VECTOR_LEN {
-            let mut word = [0u8; 16];
+        for (lane, number) in (group * lanes..).take(VECTOR_LEN).enumerate() {
+            let mut words = [0u8; 16];
             let at = rest.len() % 8;
-            word[at..at + CANDIDATE].copy_from_slice(&(group * lanes + lane as u32).to_be_bytes());
-            for (offset, index) in changed.clone().enumerate() {
-                let bytes = word[8 * offset..8 * offset + 8].try_into().expect("eight bytes");
-                states[index][lane] ^= u64::from_le_bytes(bytes);
+            words[at..at + CANDIDATE].copy_from_slice(&number.to_be_bytes());
+            for (bytes, state) in words.chunks_exact(8).zip(&mut states[changed.clone()]) {
+                state[lane] ^= u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
             }
         }
         KeccakF.permute_mut(&mut states);

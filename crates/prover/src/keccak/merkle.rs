@@ -21,20 +21,34 @@ impl MerkleHasher for KeccakMerkleHasher {
     type Digest = Digest;
 
     fn hash_slice(&self, values: &[Val]) -> Digest {
-        let mut bytes = Vec::with_capacity(4 * values.len() + 1);
-        for value in values {
-            bytes.extend_from_slice(&element_bytes(*value));
-        }
-        bytes.push(LEAF_TAG);
+        let mut bytes = vec![0; 4 * values.len() + 1];
+        write_row(values, &mut bytes);
         Keccak256::digest(&bytes).into()
     }
 
     fn compress(&self, left: Digest, right: Digest) -> Digest {
-        let mut bytes = [NODE_TAG; 65];
-        bytes[..32].copy_from_slice(&left);
-        bytes[32..64].copy_from_slice(&right);
+        let mut bytes = [0; PAIR_BYTES];
+        write_pair(&left, &right, &mut bytes);
         Keccak256::digest(bytes).into()
     }
+}
+
+/// What is hashed for a row: four bytes for each value, and the tag.
+pub(super) fn write_row(values: &[Val], message: &mut [u8]) {
+    for (bytes, value) in message.chunks_exact_mut(4).zip(values) {
+        bytes.copy_from_slice(&element_bytes(*value));
+    }
+    message[4 * values.len()] = LEAF_TAG;
+}
+
+/// Bytes that are hashed for a pair.
+pub(super) const PAIR_BYTES: usize = 65;
+
+/// What is hashed for a pair.
+pub(super) fn write_pair(left: &Digest, right: &Digest, message: &mut [u8]) {
+    message[..32].copy_from_slice(left);
+    message[32..64].copy_from_slice(right);
+    message[64] = NODE_TAG;
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The Keccak-256 configuration of the SWIRL proof system over BabyBear and its quartic extension.
 //!
-//! What is hashed, and how, is documented in `docs/proofs.md` and verified by `contracts/src/verifier`.
+//! What is hashed, and how, is documented in `docs/proof-verifier.md` and verified by `contracts/src/verifier`.
 
 mod config;
+mod device;
 mod engine;
 mod grinding;
+mod lanes;
 mod merkle;
 mod transcript;
 
 pub use config::KeccakConfig;
+pub use device::KeccakDevice;
 pub use engine::KeccakEngine;
 pub use merkle::KeccakMerkleHasher;
 pub(crate) use transcript::sample_from;

@@ -1,7 +1,5 @@
 //! What can go wrong between the segments of an execution and its one proof.
 
-use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
-use openvm_stark_backend::StarkProtocolConfig;
 use thiserror::Error;
 
 /// Failures of recursion, in making proofs and in checking them.
@@ -48,9 +46,4 @@ impl RecursionError {
     pub(crate) fn prover(layer: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Prover { layer, reason: reason.to_string() }
     }
-}
-
-/// Number of AIRs of a verifying key.
-pub(crate) fn air_count<SC: StarkProtocolConfig>(key: &MultiStarkVerifyingKey<SC>) -> usize {
-    key.inner.per_air.len()
 }

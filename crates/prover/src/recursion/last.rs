@@ -1,9 +1,9 @@
-//! The last layer: one proof of the internal proof, under any configuration whose base field is BabyBear.
+//! The last layer: one proof of the internal proof, under the Keccak-256 configuration.
 //!
 //! The circuit is OpenVM's root circuit (`openvm-continuations`, `circuit::root`). It verifies one proof of the recursive
 //! layer, demands that the execution ended with exit code 0, and opens the user public values in the final memory root.
 //! `openvm-continuations::prover::RootProver` proves it under a BN254 configuration only; the circuit and its traces
-//! are generic, so this module wires them to the engine that a caller gives, such as one that hashes with Keccak-256.
+//! are generic, so this module wires them to the engine that hashes with Keccak-256.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use openvm_circuit::system::memory::merkle::public_values::UserPublicValuesProof
 use openvm_continuations::circuit::root::{commit, memory, verifier, RootCircuit};
 use openvm_continuations::circuit::{Circuit, SingleAirTraceData};
 use openvm_continuations::VkCommitBytes;
-use openvm_cpu_backend::{CpuBackend, CpuDevice};
+use openvm_cpu_backend::CpuBackend;
 use openvm_recursion_circuit::system::{
     CachedTraceCtx, VerifierConfig, VerifierExternalData, VerifierSubCircuit, VerifierTraceGen,
 };
@@ -20,8 +20,11 @@ use openvm_stark_backend::keygen::types::{MultiStarkProvingKey, MultiStarkVerify
 use openvm_stark_backend::keygen::MultiStarkKeygenBuilder;
 use openvm_stark_backend::proof::Proof;
 use openvm_stark_backend::prover::{CommittedTraceData, DeviceDataTransporter, ProvingContext};
-use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
-use openvm_stark_sdk::config::baby_bear_poseidon2::{default_duplex_sponge_recorder, Digest, DIGEST_SIZE, EF, F};
+use openvm_stark_backend::StarkEngine;
+use openvm_stark_sdk::config::baby_bear_poseidon2::{default_duplex_sponge_recorder, Digest, DIGEST_SIZE, F};
+
+use crate::keccak::{self, KeccakConfig, KeccakEngine};
+use crate::machine::{Proof as LastProof, VerifyingKey};
 
 use super::error::RecursionError;
 use super::layers::{Layers, Native, NativeEngine};
@@ -53,29 +56,22 @@ impl LastCircuit {
     }
 }
 
-/// Prover of the last layer under the configuration of `E`.
-pub struct LastLayer<E: StarkEngine> {
-    engine: E,
+/// Prover of the last layer.
+pub struct LastLayer {
+    engine: KeccakEngine,
     parts: LastCircuit,
     circuit: RootCircuit<VerifierSubCircuit<1>>,
-    child_constraints: CommittedTraceData<E::PB>,
-    pk: MultiStarkProvingKey<E::SC>,
-    vk: Arc<MultiStarkVerifyingKey<E::SC>>,
+    child_constraints: CommittedTraceData<CpuBackend<KeccakConfig>>,
+    pk: MultiStarkProvingKey<KeccakConfig>,
+    vk: Arc<VerifyingKey>,
 }
 
-impl<SC, E> LastLayer<E>
-where
-    SC: StarkProtocolConfig<F = F, EF = EF>,
-    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, PD = CpuDevice<SC>>,
-    CpuDevice<SC>: DeviceDataTransporter<SC, CpuBackend<SC>>,
-    RootCircuit<VerifierSubCircuit<1>>: Circuit<SC>,
-    VerifierSubCircuit<1>: VerifierTraceGen<CpuBackend<SC>, SC, ()>,
-{
+impl LastLayer {
     /// Generates the key. All AIRs of the circuit are required: one that a proof leaves out would check nothing.
     ///
     /// # Errors
     /// [`RecursionError::Prover`] if the library refuses the circuit.
-    pub fn new(engine: E, parts: LastCircuit) -> Result<Self, RecursionError> {
+    pub fn new(engine: KeccakEngine, parts: LastCircuit) -> Result<Self, RecursionError> {
         let circuit = circuit(&parts);
         let mut keys = MultiStarkKeygenBuilder::new(engine.config().clone());
         for air in circuit.airs() {
@@ -88,17 +84,17 @@ where
     }
 
     /// The engine.
-    pub fn engine(&self) -> &E {
+    pub fn engine(&self) -> &KeccakEngine {
         &self.engine
     }
 
     /// The verifying key.
-    pub fn vk(&self) -> &Arc<MultiStarkVerifyingKey<SC>> {
+    pub fn vk(&self) -> &Arc<VerifyingKey> {
         &self.vk
     }
 
     /// Commitment to the recursive layer's constraints that every valid proof shows; see [`super::verify::Identity`].
-    pub fn constraints_commit(&self) -> SC::Digest {
+    pub fn constraints_commit(&self) -> keccak::Digest {
         self.child_constraints.commitment
     }
 
@@ -110,7 +106,7 @@ where
         &self,
         child: &Proof<Native>,
         user: &UserPublicValuesProof<DIGEST_SIZE, F>,
-    ) -> Result<Proof<SC>, RecursionError> {
+    ) -> Result<LastProof, RecursionError> {
         let context = self.context(child, user)?;
         let device_pk = self.engine.device().transport_pk_to_device(&self.pk);
         self.engine.prove(&device_pk, context).map_err(|reason| RecursionError::prover("last", format!("{reason:?}")))
@@ -124,7 +120,7 @@ where
         &self,
         child: &Proof<Native>,
         user: &UserPublicValuesProof<DIGEST_SIZE, F>,
-    ) -> Result<ProvingContext<CpuBackend<SC>>, RecursionError> {
+    ) -> Result<ProvingContext<CpuBackend<KeccakConfig>>, RecursionError> {
         if user.public_values.len() != self.parts.user_public_values {
             return Err(RecursionError::UserPublicValues {
                 expected: self.parts.user_public_values,
@@ -140,9 +136,9 @@ where
             mut poseidon2_compress_inputs,
             poseidon2_permute_inputs,
             range_check_inputs,
-        } = verifier::generate_proving_ctx::<SC>(child, false);
-        let (commit_context, commit_inputs) = commit::generate_proving_ctx::<SC>(user.public_values.clone());
-        let (memory_context, memory_inputs) = memory::generate_proving_input::<SC>(
+        } = verifier::generate_proving_ctx::<KeccakConfig>(child, false);
+        let (commit_context, commit_inputs) = commit::generate_proving_ctx::<KeccakConfig>(user.public_values.clone());
+        let (memory_context, memory_inputs) = memory::generate_proving_input::<KeccakConfig>(
             user.public_values_commit,
             &user.proof,
             self.parts.memory_dimensions,

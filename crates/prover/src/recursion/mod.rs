@@ -9,11 +9,11 @@
 //!                  |
 //!               recursive           verifies internal or recursive proofs; its key depends on nothing below
 //!                  |
-//!                last               any configuration over BabyBear: the one that is cheap to verify on L1
+//!                last               the Keccak-256 configuration, which is cheap to verify on L1
 //! ```
 //!
 //! Each circuit is OpenVM's (`openvm-continuations` and `openvm-recursion-circuit`); this module wires them, gives the
-//! last one to the caller's engine, and makes the comparisons that the circuits leave to their verifier.
+//! last one to the Keccak-256 engine, and reads what the circuits leave to their verifier to compare.
 
 mod error;
 mod last;

@@ -8,20 +8,21 @@ use openvm_circuit::system::program::trace::compute_exe_commit_from_mem_config;
 use openvm_continuations::circuit::root::USER_PVS_COMMIT_AIR_ID;
 use openvm_instructions::exe::VmExe;
 use openvm_recursion_circuit::utils::poseidon2_hash_slice_with_states;
-use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
-use openvm_stark_backend::proof::Proof;
-use openvm_stark_backend::{StarkEngine, StarkProtocolConfig};
-use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, EF, F};
+use openvm_stark_backend::StarkEngine;
+use openvm_stark_sdk::config::baby_bear_poseidon2::{Digest, DIGEST_SIZE, F};
 use openvm_verify_stark_host::pvs::{CONSTRAINT_EVAL_AIR_ID, CONSTRAINT_EVAL_CACHED_INDEX, VERIFIER_PVS_AIR_ID};
 use p3_field::PrimeField32;
 use sha3::{Digest as _, Keccak256};
 
-use super::error::{air_count, RecursionError};
+use crate::keccak::{self, KeccakEngine};
+use crate::machine::{Proof, VerifyingKey};
+
+use super::error::RecursionError;
 use super::layers::Layers;
 
 /// What a verifier of last proofs pins besides the verifying key: two digests of eight field elements and a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity<Commitment> {
+pub struct Identity {
     /// The program: its code, its initial memory and its first program counter (`compute_exe_commit` in
     /// `openvm-circuit`, `system/program/trace.rs`).
     pub program: Digest,
@@ -31,21 +32,19 @@ pub struct Identity<Commitment> {
     /// Commitment, under the last layer's configuration, to the constraints of the recursive layer that the last circuit
     /// evaluates. Without this comparison a prover could have any other constraints checked: the verifying key of the
     /// last layer depends on their shape alone.
-    pub constraints: Commitment,
+    pub constraints: keccak::Digest,
 }
 
-impl<Commitment> Identity<Commitment> {
+impl Identity {
     /// The identity of a program on the virtual machine of `layers`.
     ///
     /// `program` is what [`program_identity`] gives, `constraints` from [`super::LastLayer::constraints_commit`].
-    pub fn new(layers: &Layers, program: Digest, constraints: Commitment) -> Self {
+    pub fn new(layers: &Layers, program: Digest, constraints: keccak::Digest) -> Self {
         let commits = layers.vk_commits().map(|commit| [commit.cached_commit, commit.vk_pre_hash]);
         let (machine, _, _) = poseidon2_hash_slice_with_states(commits.as_flattened().as_flattened());
         Self { program, machine, constraints }
     }
-}
 
-impl Identity<[u8; 32]> {
     /// What sessions pin on L1: keccak256 of the commitment to the recursive layer's constraints, and of the program's and
     /// the machine's digests (`contracts/src/ZkVerifier.sol`).
     pub fn program_id(&self) -> [u8; 32] {
@@ -68,18 +67,10 @@ pub fn program_identity(program_commit: &Digest, program: &VmExe<F>, memory: &Me
 ///
 /// # Errors
 /// [`RecursionError::Rejected`] if the proof is invalid, [`RecursionError::Shape`] if it proves no execution.
-pub fn verify<SC, E>(
-    engine: &E,
-    vk: &MultiStarkVerifyingKey<SC>,
-    proof: &Proof<SC>,
-) -> Result<(Identity<SC::Digest>, Vec<u8>), RecursionError>
-where
-    SC: StarkProtocolConfig<F = F, EF = EF>,
-    E: StarkEngine<SC = SC>,
-{
+pub fn verify(engine: &KeccakEngine, vk: &VerifyingKey, proof: &Proof) -> Result<(Identity, Vec<u8>), RecursionError> {
     engine.verify(vk, proof).map_err(|reason| RecursionError::Rejected(format!("{reason:?}")))?;
     // Every AIR of the circuit takes part in the argument: one that is left out would check nothing.
-    if proof.trace_vdata.len() != air_count(vk) || proof.trace_vdata.iter().any(Option::is_none) {
+    if proof.trace_vdata.len() != vk.inner.per_air.len() || proof.trace_vdata.iter().any(Option::is_none) {
         return Err(RecursionError::Shape("an AIR is missing"));
     }
     let values = |air: usize| proof.public_values.get(air).map(Vec::as_slice).unwrap_or_default();
@@ -93,6 +84,6 @@ where
 }
 
 /// The commitment to its child's constraints that a proof shows.
-pub(super) fn constraints_of<SC: StarkProtocolConfig>(proof: &Proof<SC>) -> Option<&SC::Digest> {
+fn constraints_of(proof: &Proof) -> Option<&keccak::Digest> {
     proof.trace_vdata.get(CONSTRAINT_EVAL_AIR_ID)?.as_ref()?.cached_commitments.get(CONSTRAINT_EVAL_CACHED_INDEX)
 }

@@ -2,21 +2,19 @@
 
 use exclave_prover::circuits::Circuits;
 use exclave_prover::encoding::{decode, encode, EncodingError};
-use exclave_prover::evaluation::evaluations;
+use exclave_prover::fixtures::{of_circuits, of_proof, GENERATED_CONTRACTS};
 use exclave_prover::keccak::{KeccakConfig, KeccakEngine, KeccakTranscript, Val};
-use exclave_prover::machine::VerifyingKey;
+use exclave_prover::machine::{program, VerifyingKey};
 use exclave_prover::recursion::last_parameters;
-use exclave_prover::solidity::generate;
-use exclave_prover::trace::trace;
-use exclave_prover::verifier::{key_file, verifying_key};
+use exclave_prover::verifier::verifying_key;
 use openvm_stark_backend::verifier::verify;
 use openvm_stark_backend::StarkEngine;
 use p3_field::PrimeField32;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn contracts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts")
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn key() -> &'static VerifyingKey {
@@ -24,7 +22,7 @@ fn key() -> &'static VerifyingKey {
 }
 
 fn fixture() -> Vec<u8> {
-    fs::read(contracts().join("test/fixtures/proof/proof.bin")).expect("a fixture")
+    fs::read(root().join("contracts/test/fixtures/proof/proof.bin")).expect("a fixture")
 }
 
 /// The native verdict on an encoded proof: the contract's has to be the same.
@@ -37,15 +35,26 @@ fn accepts(bytes: &[u8]) -> bool {
 #[test]
 fn what_is_committed_is_what_the_circuits_give() {
     let circuits = Circuits::new(1 << 30).expect("the circuits");
-    assert!(key_file(&circuits).unwrap() == include_bytes!("../verifying-key.bin"), "verifying-key.bin is stale");
-    let folder = contracts().join("src/verifier/generated");
-    let files = generate(key()).unwrap();
-    for (name, content) in &files {
-        assert_eq!(&fs::read_to_string(folder.join(name)).unwrap(), content, "{name} is stale");
+    let files = of_circuits(&circuits).unwrap();
+    for (path, content) in &files {
+        assert!(&fs::read(root().join(path)).unwrap() == content, "{path} is stale");
     }
-    assert_eq!(fs::read_dir(folder).unwrap().count(), files.len(), "a file is left over");
-    let committed = fs::read_to_string(contracts().join("test/fixtures/evaluations.json")).unwrap();
-    assert_eq!(evaluations(key()), committed, "evaluations.json is stale");
+    let generated = files.iter().filter(|(path, _)| path.starts_with(GENERATED_CONTRACTS)).count();
+    assert_eq!(fs::read_dir(root().join(GENERATED_CONTRACTS)).unwrap().count(), generated, "a file is left over");
+
+    let guest = fs::read(root().join("crates/guest/elf/exclave-guest.elf")).unwrap();
+    let (_, identity) = circuits.commit(&program(&guest).unwrap());
+    let id: String = identity.program_id().iter().map(|byte| format!("{byte:02x}")).collect();
+    for path in ["contracts/test/ZkVerifier.t.sol", "src/exclave/prover/program.py"] {
+        assert!(fs::read_to_string(root().join(path)).unwrap().contains(&id), "{path} doesn't have program id {id}");
+    }
+}
+
+#[test]
+fn fixture_is_what_its_proof_gives() {
+    for (path, content) in of_proof(&fixture()).unwrap() {
+        assert!(fs::read(root().join(&path)).unwrap() == content, "{path} is stale");
+    }
 }
 
 #[test]
@@ -58,32 +67,6 @@ fn fixture_is_accepted_and_encodes_to_itself() {
     assert_eq!(encoded.parts.last(), Some(&bytes.len()));
     assert_eq!(decode(key(), &encoded.bytes).unwrap(), proof);
     KeccakEngine::new(last_parameters()).verify(key(), &proof).unwrap();
-}
-
-#[test]
-fn trace_of_the_fixture_is_the_committed_one() {
-    let proof = decode(key(), &fixture()).unwrap();
-    let committed = fs::read_to_string(contracts().join("test/fixtures/proof/trace.json")).unwrap();
-    let states = trace(key(), &proof).unwrap();
-    assert!(states.len() > 4);
-    for (phase, state) in states {
-        let hex: String = state.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(committed.contains(&format!("\"{phase}\": \"0x{hex}\"")), "{phase}");
-    }
-}
-
-/// The same mutations as `contracts/test/ProofVerifier.t.sol` makes: each changes one word to another canonical element.
-#[test]
-fn no_word_of_the_fixture_can_be_another() {
-    let bytes = fixture();
-    let step = std::env::var("EXCLAVE_PROOF_MUTATION_STEP").map_or(211, |step| step.parse().expect("a number"));
-    for place in (0..bytes.len() / 4).step_by(step).map(|word| 4 * word) {
-        let mut mutated = bytes.clone();
-        let value = u32::from_be_bytes(mutated[place..place + 4].try_into().unwrap());
-        let other = if value.wrapping_add(1) < Val::ORDER_U32 { value + 1 } else { value - 1 };
-        mutated[place..place + 4].copy_from_slice(&other.to_be_bytes());
-        assert!(!accepts(&mutated), "changed at {place}");
-    }
 }
 
 #[test]
