@@ -213,6 +213,11 @@ class Engine:
         Raises RestoreError and drops the session if it differs.
         """
 
+    def execute_block(self, session_id: int, timestamp: int, transactions: list[bytes]) -> Block:
+        """Executes transactions as the next block of a session that isn't active, at this time: the block that a
+        claim's data describes. Raises RestoreError if they make no valid block; the session stays as it was.
+        """
+
     def activate(self, session_id: int) -> None:
         """Starts to build blocks, with the init message first if block 1 wasn't restored. Raises EngineError."""
 
@@ -279,6 +284,21 @@ class Engine:
         the guest's input, the statement's encoding, of which the proof shows the keccak256, and the encoded recoveries
         on which it depends: the first `public_recoveries` signatures, at most 256 (docs/protocol.md, section 9).
         `configuration` is the preimage of the session's configHash. Raises EngineError.
+        """
+
+    def guest_judgement(
+        self,
+        session_id: int,
+        from_number: int,
+        header: bytes,
+        transactions: list[bytes],
+        *,
+        configuration: bytes,
+        prover: bytes,
+        public_recoveries: int,
+    ) -> tuple[bytes, bytes, bytes]:
+        """As `guest_run`, about a block that somebody claims to be a child of block `from_number`: its header as it was
+        hashed, and the transactions that the header commits to. The verdict may be either. Raises EngineError.
         """
 
     def set_leader(self, url: str | None) -> None:

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::{keccak256, Address, Bytes, B256};
 use parking_lot::{Mutex, RwLock};
-use stf::{Block, Genesis, Header, State};
+use stf::{Block, BlockBuilder, Genesis, Header, RecoveredTransaction, State};
 use tokio::runtime::Runtime;
 use tokio::sync::{watch, Semaphore};
 
@@ -296,6 +296,44 @@ impl Engine {
         Ok(builder::committed(id, parent, chain.has_init(), sealed, self.signer.as_deref()))
     }
 
+    /// Executes transactions as the next block of a session that isn't active, at this time: the block that a claim's data
+    /// describes. If they make no valid block the session stays as it was.
+    pub fn execute_block(
+        &self,
+        id: u64,
+        timestamp: u64,
+        transactions: Vec<Bytes>,
+    ) -> Result<Arc<CommittedBlock>, RestoreError> {
+        let session = self.loaded(id).ok_or(RestoreError::UnknownSession(id))?;
+        if session.phase() == Phase::Active {
+            return Err(RestoreError::AlreadyActive(id));
+        }
+        let chain = session.chain();
+        let parent = chain.head();
+        let number = parent.number() + 1;
+        let invalid = |reason: String| RestoreError::InvalidBlock { id, number, reason };
+        if timestamp < parent.header().timestamp {
+            return Err(invalid(format!("its time {timestamp} is before that of its parent")));
+        }
+        let state = chain.state().clone();
+        let ancestors = chain.as_ref();
+        let mut block =
+            BlockBuilder::new(parent.header(), parent.hash(), state, session.chain_id, timestamp, ancestors)
+                .map_err(|error| invalid(error.to_string()))?;
+        if transactions.is_empty() {
+            return Err(invalid("it has no transactions".into()));
+        }
+        for (index, raw) in transactions.into_iter().enumerate() {
+            let transaction =
+                RecoveredTransaction::decode(raw).map_err(|error| invalid(format!("transaction {index}: {error}")))?;
+            block.push(Arc::new(transaction)).map_err(|error| invalid(format!("transaction {index}: {error}")))?;
+        }
+        let sealed = block.seal().map_err(|error| invalid(error.to_string()))?;
+        let block = Arc::new(builder::committed(id, parent, chain.has_init(), sealed, self.signer.as_deref()));
+        session.restore(block.clone())?;
+        Ok(block)
+    }
+
     /// Lets an opened (and restored) session build blocks; its init message is executed if block 1 isn't there yet.
     pub fn activate(&self, id: u64) -> Result<(), EngineError> {
         self.check_running()?;
@@ -523,6 +561,25 @@ impl Engine {
         let header = |number: u64| chain.block(number).map(|block| block.header().clone());
         let parent = (parent.header(), &parent.sealed.state);
         stf::record_guest_run(configuration, prover, parent, blocks?, public_recoveries, &header)
+            .map_err(|error| EngineError::State(error.to_string()))
+    }
+
+    /// What the guest needs to judge a block that somebody claims to be a child of block `from`, and what it will state.
+    pub fn guest_judgement(
+        &self,
+        id: u64,
+        from: u64,
+        block: stf::RawBlock,
+        configuration: Bytes,
+        prover: Address,
+        public_recoveries: usize,
+    ) -> Result<stf::GuestRun, EngineError> {
+        let session = self.loaded(id).ok_or(EngineError::UnknownSession(id))?;
+        let chain = session.chain();
+        let parent = chain.block(from).ok_or(EngineError::UnknownBlock { id, number: from })?;
+        let header = |number: u64| chain.block(number).map(|block| block.header().clone());
+        let parent = (parent.header(), &parent.sealed.state);
+        stf::record_guest_run(configuration, prover, parent, vec![block], public_recoveries, &header)
             .map_err(|error| EngineError::State(error.to_string()))
     }
 

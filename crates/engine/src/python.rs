@@ -493,6 +493,18 @@ impl PyEngine {
             .map_err(|error| restore_error(py, &error))
     }
 
+    fn execute_block(
+        &self,
+        py: Python<'_>,
+        session_id: u64,
+        timestamp: u64,
+        transactions: Vec<Vec<u8>>,
+    ) -> PyResult<PyBlock> {
+        py.detach(|| self.engine.execute_block(session_id, timestamp, owned(transactions)))
+            .map(|block| PyBlock { block })
+            .map_err(|error| restore_error(py, &error))
+    }
+
     fn activate(&self, py: Python<'_>, session_id: u64) -> PyResult<()> {
         py.detach(|| self.engine.activate(session_id)).map_err(|error| engine_error(py, &error))
     }
@@ -572,16 +584,37 @@ impl PyEngine {
         configuration: Vec<u8>,
         prover: &[u8],
         public_recoveries: usize,
-    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    ) -> PyResult<GuestRunBytes<'py>> {
         let prover = address("prover", prover)?;
         let range = (from_number, last_number);
         let run = py
             .detach(|| self.engine.guest_run(session_id, range, configuration.into(), prover, public_recoveries))
             .map_err(|error| engine_error(py, &error))?;
-        let recoveries = stf::encode_recoveries(&run.recoveries);
-        let [input, statement, recoveries] =
-            [&run.input.encoded()[..], &run.statement.encoded(), &recoveries].map(|bytes| PyBytes::new(py, bytes));
-        Ok((input, statement, recoveries))
+        Ok(guest_run_bytes(py, &run))
+    }
+
+    #[pyo3(signature = (session_id, from_number, header, transactions, *, configuration, prover, public_recoveries))]
+    #[allow(clippy::too_many_arguments)]
+    fn guest_judgement<'py>(
+        &self,
+        py: Python<'py>,
+        session_id: u64,
+        from_number: u64,
+        header: Vec<u8>,
+        transactions: Vec<Vec<u8>>,
+        configuration: Vec<u8>,
+        prover: &[u8],
+        public_recoveries: usize,
+    ) -> PyResult<GuestRunBytes<'py>> {
+        let prover = address("prover", prover)?;
+        let block = stf::RawBlock { header: header.into(), transactions: owned(transactions) };
+        let configuration = configuration.into();
+        let run = py
+            .detach(|| {
+                self.engine.guest_judgement(session_id, from_number, block, configuration, prover, public_recoveries)
+            })
+            .map_err(|error| engine_error(py, &error))?;
+        Ok(guest_run_bytes(py, &run))
     }
 
     fn set_leader(&self, url: Option<&str>) {
@@ -600,6 +633,16 @@ impl PyEngine {
     fn shutdown(&self, py: Python<'_>) {
         py.detach(|| self.engine.shutdown());
     }
+}
+
+/// The guest's input, the statement's encoding, the encoded recoveries.
+type GuestRunBytes<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+fn guest_run_bytes<'py>(py: Python<'py>, run: &stf::GuestRun) -> GuestRunBytes<'py> {
+    let recoveries = stf::encode_recoveries(&run.recoveries);
+    let [input, statement, recoveries] =
+        [&run.input.encoded()[..], &run.statement.encoded(), &recoveries].map(|bytes| PyBytes::new(py, bytes));
+    (input, statement, recoveries)
 }
 
 impl Drop for PyEngine {

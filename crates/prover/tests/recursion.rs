@@ -237,5 +237,11 @@ fn any_number_of_segments_under_one_keccak_proof() {
     let engine = KeccakEngine::new(cheap_params());
     let check = |proof: &_| verify(&engine, cheap.vk(), proof).is_ok_and(|(shown, _)| shown == identity);
     assert!(accepted(|| cheap.prove(&child, &execution.user), |proof| check(proof)));
+    // A proof under parameters that are worth less is none under the real ones, with whatever key.
+    let strict = KeccakEngine::new(last_parameters());
+    for key in [last.vk(), cheap.vk()] {
+        let check = |proof: &_| verify(&strict, key, proof).is_ok();
+        assert!(!accepted(|| cheap.prove(&child, &execution.user), |proof| check(proof)), "other parameters: accepted");
+    }
     assert!(!accepted(|| cheap.prove(&child, &forged), |proof| check(proof)), "other public values: accepted");
 }
