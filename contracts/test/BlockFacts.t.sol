@@ -6,15 +6,8 @@ import {IBlockFacts} from "../src/interfaces/IBlockFacts.sol";
 import {SessionConfig} from "../src/interfaces/Types.sol";
 import {Genesis} from "../src/libraries/Genesis.sol";
 import {L1History} from "../src/libraries/L1History.sol";
-import {TransactionTrie} from "../src/libraries/TransactionTrie.sol";
 import {L1Chain} from "./support/L1Chain.sol";
-
-/// @dev The library behind a call, so that lists are calldata.
-contract TrieBuilder {
-    function root(bytes[] calldata values) external pure returns (bytes32) {
-        return TransactionTrie.root(values);
-    }
-}
+import {TrieBuilder} from "./support/TrieBuilder.sol";
 
 /// @dev What L1 knows without a proof, against other implementations (fixtures/dispute_fixtures.py).
 contract BlockFactsTest is L1Chain {
