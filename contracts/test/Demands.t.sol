@@ -119,7 +119,7 @@ contract DemandsTest is DisputeFixture {
         demandHashes(0);
         vm.prank(STRANGER);
         court.answerHashes(shownLeaf(), 0, slice(0, LAST + 1), noProof());
-        uint256 paid = (200_000 + 2_000 * (LAST + 1)) * GAS_PRICE;
+        uint256 paid = (150_000 + 1_500 * (LAST + 1)) * GAS_PRICE;
         assertEq(funds(STRANGER), paid, "paid");
         assertEq(funds(CHALLENGER), HASHES_BOND - paid, "the rest is back");
     }
@@ -156,7 +156,7 @@ contract DemandsTest is DisputeFixture {
             court.answerHashes(leaf, position, slice(1024 * position, end), nodeProof(position));
             assertStatus(Kind.Hashes, position, DisputeStatus.Closed);
         }
-        assertEq(funds(address(this)), (3 * 200_000 + 2_000 * 2100) * GAS_PRICE, "paid");
+        assertEq(funds(address(this)), (3 * 150_000 + 1_500 * 2100) * GAS_PRICE, "paid");
     }
 
     /// @dev Of a node over 1,024 hashes in the tree of 2,100, padded to 4,096.
@@ -211,7 +211,7 @@ contract DemandsTest is DisputeFixture {
         demandBlock(NUMBER);
         vm.prank(STRANGER);
         answerBlock();
-        uint256 paid = (250_000 + 60 * (header.length + 3 * 33) + 3 * 25_000) * GAS_PRICE;
+        uint256 paid = (250_000 + 50 * (header.length + 3 * 33) + 3 * 10_000) * GAS_PRICE;
         assertEq(funds(STRANGER), paid, "paid");
         assertEq(funds(CHALLENGER), CHALLENGE_BOND - paid, "the rest is back");
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotOpen.selector, Kind.Block, NUMBER));

@@ -129,6 +129,7 @@ contract DisputeRulesTest is DisputeFixture {
     }
 
     function test_I1_terms_must_fit() public {
+        terms.claimBond = uint96(2 * 500_000 * GAS_PRICE); // challenging and resolving, from the half that isn't burnt
         relayer.registerTerms(templateId, terms);
         terms.claimBond -= 2;
         expectUnfit("a claim bond that doesn't pay who opposes it");

@@ -13,16 +13,16 @@ abstract contract RuleBook is IRuleBook {
     /// @dev Gas that verifying a proof takes on L1, in two transactions (docs/proof-verifier.md), and the call of `prove` itself.
     uint256 internal constant PROOF_GAS = 20_000_000;
     /// @dev Gas of the cheapest way to win against a wrong claim: opening a dispute and resolving it.
-    uint256 internal constant CHALLENGE_GAS = 1_000_000;
+    uint256 internal constant CHALLENGE_GAS = 500_000;
     /// @dev Gas of showing a leaf.
-    uint256 internal constant LEAF_GAS = 200_000;
+    uint256 internal constant LEAF_GAS = 150_000;
     /// @dev Gas of showing hashes, and of each.
-    uint256 internal constant HASHES_GAS = 200_000;
-    uint256 internal constant HASH_GAS = 2_000;
+    uint256 internal constant HASHES_GAS = 150_000;
+    uint256 internal constant HASH_GAS = 1_500;
     /// @dev Gas of showing a block, of each of its bytes, and of each of its transactions.
     uint256 internal constant BLOCK_GAS = 250_000;
-    uint256 internal constant BYTE_GAS = 60;
-    uint256 internal constant TRANSACTION_GAS = 25_000;
+    uint256 internal constant BYTE_GAS = 50;
+    uint256 internal constant TRANSACTION_GAS = 10_000;
 
     /// @dev Levels of the subtree of hashes that are demanded together: 32 KiB fit into a transaction.
     uint256 internal constant HASH_LEVELS = 10;

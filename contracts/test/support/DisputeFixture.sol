@@ -41,8 +41,8 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     uint32 internal constant RESPONSE_TIME = 200;
     uint256 internal constant GAS_PRICE = 5 gwei;
     uint96 internal constant CHALLENGE_BOND = 0.21 ether;
-    uint256 internal constant LEAF_BOND = 0.001 ether; // 200,000 gas
-    uint256 internal constant HASHES_BOND = 0.01124 ether; // 200,000 gas and 2,000 for each of 1,024
+    uint256 internal constant LEAF_BOND = 0.00075 ether; // 150,000 gas
+    uint256 internal constant HASHES_BOND = 0.00843 ether; // 150,000 gas and 1,500 for each of 1,024
     uint96 internal constant STAKE = 1 ether;
     uint64 internal constant LAST = 12;
 
