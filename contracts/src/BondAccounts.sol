@@ -57,6 +57,18 @@ abstract contract BondAccounts is IBondAccounts, ReentrancyGuardTransient {
         emit BondReleased(account, amount);
     }
 
+    /// @dev Takes `amount` of the locked deposit and gives `share` of it to `recipient`; the rest is burnt.
+    function _spend(address account, uint256 amount, address recipient, uint256 share) internal {
+        _accounts[account].locked -= uint128(amount);
+        _credit(recipient, share);
+        _credit(address(0), amount - share);
+        emit BondSlashed(account, amount, amount - share);
+    }
+
+    function _credit(address account, uint256 amount) internal {
+        _accounts[account].available += uint128(amount);
+    }
+
     /// @dev Takes `amount` of the locked deposit and gives `shares` of it to `recipients`; the rest is burnt.
     function _slash(address account, uint256 amount, address[] calldata recipients, uint256[] calldata shares) internal {
         if (recipients.length != shares.length) revert WrongShares(shares.length, recipients.length);

@@ -6,6 +6,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
 import {BondAccounts} from "./BondAccounts.sol";
+import {IDisputeRules} from "./interfaces/IDisputeRules.sol";
 import {IExclaveGame} from "./interfaces/IExclaveGame.sol";
 import {IZkRelayer} from "./interfaces/IZkRelayer.sol";
 import {
@@ -137,6 +138,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash) {
         if (!templateExists[templateId]) revert UnknownTemplate(templateId);
         _checkTerms(terms);
+        // INVARIANT I1, I2: its rules fit these terms.
+        if (terms.disputeGame != address(0)) IDisputeRules(terms.disputeGame).checkTerms(terms);
         termsHash = SessionHash.terms(terms);
         termsRegistered[templateId][termsHash] = true;
         emit TermsRegistered(templateId, termsHash, terms);
@@ -321,7 +324,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint256 free = _freeMemory();
         for (uint256 i; i < items.length; ++i) {
             Settlement calldata item = items[i];
-            (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, keccak256(item.result));
+            (bytes32 leaf, bytes32 word, bool live) = _checkItem(header.termsHash, header.claimedAt, item, keccak256(item.result));
             leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
             if (item.firstNumber == 0 && live && !(disputed && _isDisputed(claimId, uint32(i)))) {
@@ -381,6 +384,19 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
             abi.encodeCall(IExclaveGame.onSessionSettled, (config.sessionId, result)),
             _markOf(resultHash)
         );
+    }
+
+    /// @inheritdoc IZkRelayer
+    function settleByProof(Settlement calldata item, Terms calldata terms) external {
+        // INVARIANT I1: whom the dispute contract trusts with it has seen the proof.
+        if (terms.disputeGame == address(0) || msg.sender != IDisputeRules(terms.disputeGame).settler()) {
+            revert NotDisputeGame(msg.sender);
+        }
+        if (item.firstNumber != 0) revert NotAnchored(item.sessionId, item.firstNumber);
+        bytes32 resultHash = keccak256(item.result);
+        (, bytes32 word, bool live) = _checkItem(SessionHash.terms(terms), block.timestamp, item, resultHash);
+        if (!live) revert NotOpen(item.sessionId, word.statusOf());
+        _settle(0, terms.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
     /// @inheritdoc IZkRelayer
@@ -704,7 +720,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint32 index,
         bytes32[] calldata proof
     ) private view returns (bytes32) {
-        (bytes32 leaf, bytes32 word, bool live) = _checkItem(header, item, resultHash);
+        (bytes32 leaf, bytes32 word, bool live) = _checkItem(header.termsHash, header.claimedAt, item, resultHash);
         if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
         if (!live) revert NotOpen(item.sessionId, word.statusOf());
         return word;
@@ -727,18 +743,18 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     /// @dev Everything that L1 itself knows about a claimed session. Returns the leaf, the session's word, and whether it is still open.
     /// INVARIANT I1: what is settled was open to challenge, which a leaf with bits beyond its types isn't: its numbers are read here, firstNumber by the callers.
-    function _checkItem(ClaimHeader calldata header, Settlement calldata item, bytes32 resultHash)
+    function _checkItem(bytes32 termsHash, uint256 claimedAt, Settlement calldata item, bytes32 resultHash)
         private
         view
         returns (bytes32 leaf, bytes32 word, bool live)
     {
         uint64 sessionId = item.sessionId;
-        bytes32 hash = SessionHash.configOf(chainIdBase + sessionId, item, header.termsHash);
+        bytes32 hash = SessionHash.configOf(chainIdBase + sessionId, item, termsHash);
         word = _sessions[sessionId];
         if (word.statusOf() == SessionStatus.None || !word.isConfig(hash)) revert WrongConfig(sessionId);
         live = word.statusOf() == SessionStatus.Open;
         uint64 lastTimestamp = item.lastTimestamp;
-        if (lastTimestamp < item.openedAt || lastTimestamp > header.claimedAt) {
+        if (lastTimestamp < item.openedAt || lastTimestamp > claimedAt) {
             revert WrongTimestamp(sessionId, lastTimestamp);
         }
         leaf = SessionHash.leafOf(item, hash, resultHash, _checkedInbox(item, word));

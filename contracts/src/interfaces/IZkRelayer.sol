@@ -99,6 +99,7 @@ interface IZkRelayer is IBondAccounts {
     function registerTemplate(bytes32 stateRoot, bytes32 dataHash, string calldata uri) external returns (bytes32 templateId);
 
     /// @notice Makes it possible to open sessions of a template with these terms. Anyone, once for all sessions: so their openings needn't carry the terms.
+    /// Terms with a dispute contract must be right to it too (IDisputeRules).
     function registerTerms(bytes32 templateId, Terms calldata terms) external returns (bytes32 termsHash);
 
     /// @notice Opens a session for the calling game contract.
@@ -188,6 +189,10 @@ interface IZkRelayer is IBondAccounts {
         uint64 validUntil,
         bytes[] calldata signatures
     ) external;
+
+    /// @notice Settles a session at once by what was proven from block 0 on. The settler of its terms' dispute contract only.
+    /// @dev Of `item`, chainHash is not read.
+    function settleByProof(Settlement calldata item, Terms calldata terms) external;
 
     /// @notice Ends a session without result, from `deadline + abortDelay` on; later if a leaf bound to it is in dispute or won its dispute less than an hour ago.
     function abort(SessionConfig calldata config, Terms calldata terms) external;

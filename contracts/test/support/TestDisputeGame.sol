@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IDisputeRules} from "../../src/interfaces/IDisputeRules.sol";
 import {IZkRelayer} from "../../src/interfaces/IZkRelayer.sol";
 import {IZkVerifier} from "../../src/interfaces/IZkVerifier.sol";
 import {ClaimHeader, Terms} from "../../src/interfaces/Types.sol";
@@ -14,7 +15,7 @@ contract TestVerifier is IZkVerifier {
 
 /// @dev The smallest dispute: a challenge without reason, answered by a proof before its deadline or lost. What a real one needs of ZkRelayer.
 /// A leaf has as many disputes as challengers, and each needs an answer of its own: a claimant can't shut others out by challenging himself.
-contract TestDisputeGame {
+contract TestDisputeGame is IDisputeRules {
     uint256 public constant PROOF_TIME = 1 days;
 
     struct Dispute {
@@ -24,10 +25,25 @@ contract TestDisputeGame {
     }
 
     IZkRelayer public immutable relayer;
+    /// @dev Who may settle by proof.
+    address public settler;
+    uint32 public leastAbortDelay;
     mapping(uint64 claimId => mapping(uint32 index => Dispute[])) private _disputes;
 
     constructor(IZkRelayer relayer_) {
         relayer = relayer_;
+    }
+
+    function setSettler(address settler_) external {
+        settler = settler_;
+    }
+
+    function setLeastAbortDelay(uint32 delay) external {
+        leastAbortDelay = delay;
+    }
+
+    function checkTerms(Terms calldata terms) external view {
+        require(terms.abortDelay >= leastAbortDelay, "abort delay");
     }
 
     function disputeCount(uint64 claimId, uint32 index) external view returns (uint256) {
