@@ -12,7 +12,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONTRACTS = ("BenchmarkToken", "CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer")
+CONTRACTS = (
+    "BenchmarkToken",
+    "BlockFacts",
+    "CounterGame",
+    "CounterLobby",
+    "DisputeGame",
+    "ExclaveSession",
+    "OperatorStakes",
+    "ProofSettlement",
+    "ZkRelayer",
+)
 HERE = Path(__file__).resolve().parent
 FORGE = HERE.parent / "toolchain" / "bin" / "forge"
 TARGET = HERE.parent / "src" / "exclave" / "contracts"
