@@ -198,7 +198,7 @@ contract DemandsTest is DisputeFixture {
         pass(ANSWER_WINDOW + 1);
         court.resolve(name, Kind.Hashes, type(uint64).max >> 10);
         court.reclaim(name.claimId, 0, Kind.Block, type(uint64).max);
-        assertEq(funds(CHALLENGER), HASHES_BOND + CHALLENGE_BOND, "all is back");
+        assertEq(funds(CHALLENGER), HASHES_BOND + BLOCK_BOND, "all is back");
     }
 
     // ---- blocks
@@ -213,7 +213,7 @@ contract DemandsTest is DisputeFixture {
         answerBlock();
         uint256 paid = (250_000 + 50 * (header.length + 3 * 33) + 3 * 10_000) * GAS_PRICE;
         assertEq(funds(STRANGER), paid, "paid");
-        assertEq(funds(CHALLENGER), CHALLENGE_BOND - paid, "the rest is back");
+        assertEq(funds(CHALLENGER), BLOCK_BOND - paid, "the rest is back");
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotOpen.selector, Kind.Block, NUMBER));
         answerBlock();
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.AlreadyOpened.selector, Kind.Block, NUMBER));
@@ -295,8 +295,10 @@ contract DemandsTest is DisputeFixture {
         answered.blocks = new uint64[](1);
         answered.blocks[0] = NUMBER;
         proveRange(NUMBER - 1, NUMBER, answered);
-        assertEq(funds(PROVER), CHALLENGE_BOND / 2, "the prover's");
-        assertEq(funds(address(0)), CHALLENGE_BOND / 2, "burnt");
+        assertEq(funds(PROVER), BLOCK_BOND / 2, "the prover's");
+        assertEq(funds(address(0)), BLOCK_BOND / 2, "burnt");
+        // Nobody keeps data back to be paid for a proof.
+        assertTrue(funds(PROVER) < 20_000_000 * GAS_PRICE, "less than it costs");
         answered.blocks = new uint64[](0);
         answered.hashes = new uint64[](1);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));

@@ -166,6 +166,24 @@ contract DisputeGasTest is DisputeFixture {
         note("settle_by_proof");
     }
 
+    /// @dev It creates the other contracts: all of it fits into one transaction and into EIP-3860's and EIP-170's limits.
+    function test_gas_of_deployment() public {
+        bytes memory code = bytes.concat(
+            vm.getCode("DisputeGame.sol:DisputeGame"), abi.encode(address(relayer), testRules())
+        );
+        assertTrue(code.length <= 49_152, "too much code to create with");
+        uint256 before = gasleft();
+        address created;
+        assembly {
+            created := create(0, add(code, 0x20), mload(code))
+        }
+        // A transaction's own gas, and calldata at its floor.
+        uint256 used = before - gasleft() + 53_000 + 40 * code.length;
+        assertTrue(created != address(0) && used <= TRANSACTION_CAP, "too dear to create");
+        address[4] memory contracts = [created, address(stakes), address(facts), court.settler()];
+        for (uint256 i; i < 4; ++i) assertTrue(contracts[i].code.length <= 24_576, "too much code");
+    }
+
     function test_gas_equivocation() public {
         Preconfirmation memory one = sign(OPERATOR_KEY, 1, 7, keccak256("one"));
         Preconfirmation memory other = sign(OPERATOR_KEY, 1, 7, keccak256("other"));

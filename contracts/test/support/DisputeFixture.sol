@@ -43,6 +43,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     uint96 internal constant CHALLENGE_BOND = 0.21 ether;
     uint256 internal constant LEAF_BOND = 0.00075 ether; // 150,000 gas
     uint256 internal constant HASHES_BOND = 0.00843 ether; // 150,000 gas and 1,500 for each of 1,024
+    uint256 internal constant BLOCK_BOND = 0.05 ether; // 10,000,000 gas
     uint96 internal constant STAKE = 1 ether;
     uint64 internal constant LAST = 12;
 
@@ -218,7 +219,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     function demandBlock(uint64 number) internal {
         ShownLeaf memory leaf = shownLeaf();
         vm.prank(CHALLENGER);
-        court.demandBlock{value: CHALLENGE_BOND}(leaf, number);
+        court.demandBlock{value: BLOCK_BOND}(leaf, number);
     }
 
     /// @dev What a true proof about a block in the middle of the claim says.
