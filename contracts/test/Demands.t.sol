@@ -25,7 +25,9 @@ contract DemandsTest is DisputeFixture {
         setUpDisputes();
         builder = new TrieBuilder();
         SessionClaim memory value = trueContent();
-        for (uint256 i; i < 3; ++i) transactions.push(abi.encodePacked(hex"02", keccak256(abi.encode(i))));
+        for (uint256 i; i < 3; ++i) {
+            transactions.push(abi.encodePacked(hex"02", keccak256(abi.encode(i))));
+        }
         header = headerOf(hashes[NUMBER - 1], NUMBER);
         hashes[NUMBER] = keccak256(header);
         claimAs(operator, value);
@@ -33,7 +35,9 @@ contract DemandsTest is DisputeFixture {
 
     function headerOf(bytes32 parent, uint256 number) private view returns (bytes memory) {
         bytes[] memory fields = new bytes[](21);
-        for (uint256 i; i < fields.length; ++i) fields[i] = RLP.encode(bytes32(i));
+        for (uint256 i; i < fields.length; ++i) {
+            fields[i] = RLP.encode(bytes32(i));
+        }
         fields[0] = RLP.encode(parent);
         fields[4] = RLP.encode(builder.root(transactions));
         fields[8] = RLP.encode(number);
@@ -48,7 +52,9 @@ contract DemandsTest is DisputeFixture {
     function claimLong(uint64 count) private {
         delete hashes;
         hashes.push(genesisHash(trueSeed()));
-        for (uint64 i = 1; i < count; ++i) hashes.push(blockHash(i));
+        for (uint64 i = 1; i < count; ++i) {
+            hashes.push(blockHash(i));
+        }
         SessionClaim memory value = content;
         value.chain.lastNumber = count - 1;
         value.chain.lastHash = hashes[count - 1];
@@ -112,7 +118,9 @@ contract DemandsTest is DisputeFixture {
 
     function slice(uint256 start, uint256 end) private view returns (bytes32[] memory part) {
         part = new bytes32[](end - start);
-        for (uint256 i = start; i < end; ++i) part[i - start] = hashes[i];
+        for (uint256 i = start; i < end; ++i) {
+            part[i - start] = hashes[i];
+        }
     }
 
     function test_hashes_are_shown_and_paid_by_their_number() public {
@@ -148,7 +156,9 @@ contract DemandsTest is DisputeFixture {
     function test_hashes_of_a_long_range() public {
         claimLong(2100);
         ShownLeaf memory leaf = shownLeaf();
-        for (uint64 position; position < 3; ++position) demandHashes(position);
+        for (uint64 position; position < 3; ++position) {
+            demandHashes(position);
+        }
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.WrongNumber.selector, 3));
         demandHashes(3);
         for (uint64 position; position < 3; ++position) {
@@ -269,11 +279,12 @@ contract DemandsTest is DisputeFixture {
             hashes[NUMBER] = keccak256(header);
             claimAs(operator, content);
             demandBlock(NUMBER);
-            (bool success,) = address(court).call(
-                abi.encodeCall(
-                    court.answerBlock, (shownLeaf(), shown(NUMBER - 1), shown(NUMBER), header, transactions)
-                )
-            );
+            (bool success,) = address(court)
+                .call(
+                    abi.encodeCall(
+                        court.answerBlock, (shownLeaf(), shown(NUMBER - 1), shown(NUMBER), header, transactions)
+                    )
+                );
             assertTrue(!success, "no header");
         }
     }
@@ -305,6 +316,10 @@ contract DemandsTest is DisputeFixture {
         proveRange(0, LAST - 1, answered);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));
         proveRange(4, LAST, answered);
+        proveRange(0, LAST, nothing());
+        // Who proves a block doesn't earn what the proof of the whole does.
+        vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));
+        proveRange(2, 3, answered);
         proveRange(0, LAST, answered);
         assertStatus(Kind.Hashes, 0, DisputeStatus.Closed);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.AlreadyProven.selector, LAST));

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Answered, DisputeStatus, Evidence, Kind, LeafName, ShownHash, ShownLeaf} from "../src/interfaces/DisputeTypes.sol";
+import {
+    Answered,
+    DisputeStatus,
+    Evidence,
+    Kind,
+    LeafName,
+    ShownHash,
+    ShownLeaf
+} from "../src/interfaces/DisputeTypes.sol";
 import {IDisputeGame} from "../src/interfaces/IDisputeGame.sol";
 import {IZkRelayer} from "../src/interfaces/IZkRelayer.sol";
-import {
-    Anchor,
-    ClaimHeader,
-    SessionClaim,
-    SessionConfig,
-    SessionStatus,
-    Settlement
-} from "../src/interfaces/Types.sol";
+import {Anchor, ClaimHeader, SessionClaim, SessionConfig, SessionStatus, Settlement} from "../src/interfaces/Types.sol";
 import {MerkleTree} from "../src/libraries/MerkleTree.sol";
 import {SessionHash} from "../src/libraries/SessionHash.sol";
 import {Verdict} from "../src/libraries/Statement.sol";
@@ -156,7 +157,9 @@ contract DisputeAbuseTest is DisputeFixture {
         bytes32 anchor = hashes[LAST];
         delete hashes;
         hashes.push(anchor);
-        for (uint64 i = 1; i <= 6; ++i) hashes.push(blockHash(LAST + i));
+        for (uint64 i = 1; i <= 6; ++i) {
+            hashes.push(blockHash(LAST + i));
+        }
         value.resultHash = keccak256("result");
         value.firstNumber = LAST;
         value.lastTimestamp = uint64(vm.getBlockTimestamp());
@@ -174,13 +177,7 @@ contract DisputeAbuseTest is DisputeFixture {
         proveRange(LAST, LAST + 6, challenges(LAST + 4));
         vm.warp(windowEnd() + 1);
         relayer.settleFromCheckpoint(
-            name.claimId,
-            name.header,
-            item(),
-            0,
-            noProof(),
-            content.chain,
-            Anchor(hashes[0], proofOf(hashLeaves(), 0))
+            name.claimId, name.header, item(), 0, noProof(), content.chain, Anchor(hashes[0], proofOf(hashLeaves(), 0))
         );
         assertTrue(status(config.sessionId) == SessionStatus.Settled, "settled");
     }
@@ -279,9 +276,13 @@ contract DisputeAbuseTest is DisputeFixture {
     function test_I2_challenge_griefing_pays_the_prover() public {
         claimTruly();
         vm.warp(windowEnd());
-        for (uint64 number = 1; number <= LAST; ++number) challenge(number);
+        for (uint64 number = 1; number <= LAST; ++number) {
+            challenge(number);
+        }
         uint64[] memory numbers = new uint64[](LAST);
-        for (uint64 i; i < LAST; ++i) numbers[i] = i + 1;
+        for (uint64 i; i < LAST; ++i) {
+            numbers[i] = i + 1;
+        }
         vm.warp(vm.getBlockTimestamp() + PROOF_WINDOW);
         this.proveAll(numbers);
         assertEq(funds(PROVER), LAST * CHALLENGE_BOND / 2, "one proof, paid twelve times");

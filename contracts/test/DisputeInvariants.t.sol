@@ -69,9 +69,12 @@ contract DisputeInvariantsTest is TestBase {
                 // Claims, disputes, answers and time more often than the rest.
                 uint256 which = (seed >> 200) % 24;
                 if (which >= selectors.length) which = which % 4 == 0 ? selectors.length - 1 : which % 4;
-                (bool success,) = address(handler).call(
-                    abi.encodePacked(selectors[which], seed, keccak256(abi.encode(seed)), keccak256(abi.encode(~seed)))
-                );
+                (bool success,) = address(handler)
+                    .call(
+                        abi.encodePacked(
+                            selectors[which], seed, keccak256(abi.encode(seed)), keccak256(abi.encode(~seed))
+                        )
+                    );
                 assertTrue(success, "an actor's call");
                 handler.checkFunds();
                 handler.checkLeaves();
@@ -87,6 +90,8 @@ contract DisputeInvariantsTest is TestBase {
             ends[8] += handler.refusedLies();
             handler.checkNothingStuck();
         }
-        for (uint256 i; i < ends.length; ++i) assertTrue(ends[i] > 0, string.concat("end ", toString(i)));
+        for (uint256 i; i < ends.length; ++i) {
+            assertTrue(ends[i] > 0, string.concat("end ", toString(i)));
+        }
     }
 }

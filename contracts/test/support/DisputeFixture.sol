@@ -86,7 +86,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
         terms.disputeGame = address(court);
         terms.verifier = address(new TestVerifier());
         terms.abortDelay = uint32(WINDOW + court.maxDisputeTime() + 1 hours);
-        for (uint256 i; i < 3; ++i) vm.deal([CHALLENGER, PROVER, STRANGER][i], 1000 ether);
+        for (uint256 i; i < 3; ++i) {
+            vm.deal([CHALLENGER, PROVER, STRANGER][i], 1000 ether);
+        }
         vm.prank(operator);
         stakes.depositStake{value: 2 * STAKE}();
         config = openFrom(address(game), terms, twoPlayers());
@@ -124,7 +126,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     function trueContent() internal returns (SessionClaim memory value) {
         delete hashes;
         hashes.push(genesisHash(trueSeed()));
-        for (uint64 number = 1; number <= LAST; ++number) hashes.push(blockHash(number));
+        for (uint64 number = 1; number <= LAST; ++number) {
+            hashes.push(blockHash(number));
+        }
         value.configHash = relayer.configHash(config);
         value.resultHash = keccak256("result");
         value.lastTimestamp = uint64(vm.getBlockTimestamp());
@@ -149,7 +153,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function hashLeaves() internal view returns (bytes32[] memory leaves) {
         leaves = new bytes32[](hashes.length);
-        for (uint256 i; i < leaves.length; ++i) leaves[i] = SessionHash.blockHashLeaf(hashes[i]);
+        for (uint256 i; i < leaves.length; ++i) {
+            leaves[i] = SessionHash.blockHashLeaf(hashes[i]);
+        }
     }
 
     function shownLeaf() internal view returns (ShownLeaf memory) {
@@ -181,14 +187,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function bind() internal {
         relayer.bindLeaf(
-            name.claimId,
-            name.header,
-            item(),
-            content.resultHash,
-            0,
-            noProof(),
-            content.chain,
-            Anchor(0, noProof())
+            name.claimId, name.header, item(), content.resultHash, 0, noProof(), content.chain, Anchor(0, noProof())
         );
     }
 
@@ -257,7 +256,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function recoveriesHash(Recovery[] memory list) internal pure returns (bytes32) {
         bytes memory words;
-        for (uint256 i; i < list.length; ++i) words = bytes.concat(words, abi.encode(list[i]));
+        for (uint256 i; i < list.length; ++i) {
+            words = bytes.concat(words, abi.encode(list[i]));
+        }
         return keccak256(words);
     }
 

@@ -67,12 +67,16 @@ contract DisputeHandler is DisputeFixture {
 
     constructor() {
         setUpDisputes();
-        for (uint160 i = 1; i <= 3; ++i) actors.push(address(0xac70000 + i));
+        for (uint160 i = 1; i <= 3; ++i) {
+            actors.push(address(0xac70000 + i));
+        }
         actors.push(operator);
         actors.push(HONEST);
         actors.push(PROVER);
         actors.push(address(this)); // answers for all claimants
-        for (uint256 i; i < actors.length; ++i) vm.deal(actors[i], 1_000_000 ether);
+        for (uint256 i; i < actors.length; ++i) {
+            vm.deal(actors[i], 1_000_000 ether);
+        }
         vm.prank(operator);
         stakes.depositStake{value: 20 * STAKE}();
         _configs.push(config);
@@ -91,7 +95,9 @@ contract DisputeHandler is DisputeFixture {
     /// @dev Whether a valid statement can be made of this range.
     function _descends(uint64 from, uint64 to) private view returns (bool) {
         bytes32 hash = hashes[from];
-        for (uint64 i = from; i < to; ++i) hash = _child(hash);
+        for (uint64 i = from; i < to; ++i) {
+            hash = _child(hash);
+        }
         return hash == hashes[to];
     }
 
@@ -103,7 +109,9 @@ contract DisputeHandler is DisputeFixture {
 
     function _isTrueEnd() private view returns (bool) {
         bytes32 hash = genesisHash(trueSeed());
-        for (uint64 i; i < END; ++i) hash = _child(hash);
+        for (uint64 i; i < END; ++i) {
+            hash = _child(hash);
+        }
         return hash == hashes[END];
     }
 
@@ -158,11 +166,15 @@ contract DisputeHandler is DisputeFixture {
         delete hashes;
         hashes.push(genesisHash(seed));
         if (lie == Lie.Genesis) hashes[0] = keccak256("of the liar's making");
-        for (uint64 i = 1; i <= END; ++i) hashes.push(_child(hashes[i - 1]));
+        for (uint64 i = 1; i <= END; ++i) {
+            hashes.push(_child(hashes[i - 1]));
+        }
         bytes32 forged = keccak256(abi.encode("forged", _claims.length));
         if (lie == Lie.Tail) {
             hashes[from] = forged;
-            for (uint64 i = from + 1; i <= END; ++i) hashes[i] = _child(hashes[i - 1]);
+            for (uint64 i = from + 1; i <= END; ++i) {
+                hashes[i] = _child(hashes[i - 1]);
+            }
         }
         if (lie == Lie.Interleaved) (hashes[END - 2], hashes[END]) = (forged, _child(_child(forged)));
     }
@@ -272,16 +284,17 @@ contract DisputeHandler is DisputeFixture {
     }
 
     function releaseOne(uint256 which) external {
-        if (_claims.length != 0 && _call(abi.encodeCall(court.release, (_claims[which % _claims.length].name)))) ++released;
+        if (_claims.length != 0 && _call(abi.encodeCall(court.release, (_claims[which % _claims.length].name)))) {
+            ++released;
+        }
     }
 
     function settleOne(uint256 which) public returns (bool success) {
         if (_claims.length == 0) return false;
         which %= _claims.length;
         _load(which);
-        (success,) = address(relayer).call(
-            abi.encodeCall(relayer.settle, (name.claimId, name.header, itemOf(_claims[which].lie), 0, noProof()))
-        );
+        (success,) = address(relayer)
+            .call(abi.encodeCall(relayer.settle, (name.claimId, name.header, itemOf(_claims[which].lie), 0, noProof())));
         if (!success) return false;
         assertTrue(_claims[which].lie == Lie.None, "I1: no lie settles");
         ++settled;
@@ -369,7 +382,9 @@ contract DisputeHandler is DisputeFixture {
             uint64 number = lie == Lie.Garbage ? 0 : _doomed(lie);
             (DisputeStatus found,, uint256 deadline) = court.disputeOf(name.claimId, 0, kind, number);
             if (found == DisputeStatus.Open) {
-                if (vm.getBlockTimestamp() > deadline) assertTrue(_resolve(Opened(which, kind, number)), "I1: resolved");
+                if (vm.getBlockTimestamp() > deadline) {
+                    assertTrue(_resolve(Opened(which, kind, number)), "I1: resolved");
+                }
                 return;
             }
             assertTrue(found == DisputeStatus.None, "I1: a lie has no answer");
@@ -407,13 +422,14 @@ contract DisputeHandler is DisputeFixture {
         _checkAccounts(relayer, 0);
         uint256 bonds;
         for (uint256 i; i < _opened.length; ++i) {
-            (DisputeStatus found,,) = court.disputeOf(
-                _claims[_opened[i].claim].name.claimId, 0, _opened[i].kind, _opened[i].number
-            );
+            (DisputeStatus found,,) =
+                court.disputeOf(_claims[_opened[i].claim].name.claimId, 0, _opened[i].kind, _opened[i].number);
             if (found == DisputeStatus.Open) bonds += court.bondOf(_opened[i].kind);
         }
         uint256 locked_;
-        for (uint256 i; i < actors.length; ++i) locked_ += lockedFunds(actors[i]);
+        for (uint256 i; i < actors.length; ++i) {
+            locked_ += lockedFunds(actors[i]);
+        }
         assertEq(locked_, bonds, "I3: locked is what open disputes hold");
     }
 
@@ -440,8 +456,7 @@ contract DisputeHandler is DisputeFixture {
             if (open == 0 || killed) continue;
             for (uint256 k; k < _opened.length; ++k) {
                 if (_opened[k].claim != i) continue;
-                (,, uint256 deadline) =
-                    court.disputeOf(_claims[i].name.claimId, 0, _opened[k].kind, _opened[k].number);
+                (,, uint256 deadline) = court.disputeOf(_claims[i].name.claimId, 0, _opened[k].kind, _opened[k].number);
                 assertTrue(deadline <= end + court.maxDisputeTime(), "I2: no dispute lasts beyond the bound");
             }
         }
