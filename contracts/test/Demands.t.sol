@@ -409,6 +409,17 @@ contract DemandsTest is DisputeFixture {
         challenge(NUMBER);
     }
 
+    function test_I2_hashes_open_no_other_hashes() public {
+        claimLong(2100);
+        vm.warp(windowEnd());
+        demandHashes(0);
+        court.answerHashes(shownLeaf(), 0, slice(0, 1024), nodeProof(0));
+        pass(1);
+        vm.expectPartialRevert(IDisputeGame.TooLate.selector);
+        demandHashes(1); // those that are of interest are demanded together
+        demandBlock(NUMBER);
+    }
+
     /// @dev INVARIANT I1: a proof that answers a demand may be the first to show where the range starts.
     function test_I1_a_demand_answered_by_proof_leaves_time_to_look_at_block_0() public {
         SessionClaim memory value = content;
