@@ -181,9 +181,13 @@ contract ChallengesTest is DisputeFixture {
     }
 
     function test_a_strangers_wrong_claim_costs_no_stake() public {
+        vm.prank(STRANGER);
+        stakes.depositStake{value: STAKE}(); // for sessions that he operates
         claimAs(STRANGER, trueContent());
         proveFault(6);
         assertEq(stake(), 2 * STAKE, "the operator's is untouched");
+        (uint256 staying,,) = stakes.stakeOf(STRANGER);
+        assertEq(staying, STAKE, "and the stranger's, who isn't this session's operator");
         assertDead("dead");
     }
 
