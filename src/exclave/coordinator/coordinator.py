@@ -7,8 +7,8 @@ Each pass looks at the work list in the store (`jobs`) and takes every job one s
 
 Every effect on L1 is an intent with a deterministic key, written in the transaction that moves the jobs (INVARIANT I7).
 What L1 has (claims, settlements) is told by the Relayer, which writes it into the same tables. So a pass may be cut off
-anywhere, and the next one goes on. Disputes add states between CLAIMED and SETTLEABLE: a claim that is held isn't
-settled.
+anywhere, and the next one goes on. A leaf that a dispute holds stays CLAIMED until it is free again; the claim's other
+leaves settle meanwhile.
 """
 
 from __future__ import annotations
@@ -346,7 +346,7 @@ class Coordinator:
         self._manager.notify()
 
     def _settleable(self, l1_time: int) -> list[int]:
-        """Claims of this node whose window is over, with sessions left to settle and no dispute about them."""
+        """Claims of this node whose window is over, with sessions left to settle."""
         jobs, claims = schema.jobs, schema.claims
         query = (
             select(jobs.c.claim_id)
@@ -354,7 +354,7 @@ class Coordinator:
             .where(
                 jobs.c.state == JobState.CLAIMED,
                 jobs.c.not_before <= self._store.now(),
-                claims.c.status == ClaimStatus.POSTED,
+                claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.HELD]),
                 claims.c.settleable_at <= l1_time,
             )
             .distinct()
@@ -376,7 +376,12 @@ class Coordinator:
             sessions: dict[int, Session] = {}
             results: dict[int, bytes] = {}
             jobs: list[Job] = []
-            for leaf in decoded:
+            standing = self._store.disputes.standing(claim_id, connection=tx)
+            # INVARIANT I5: a leaf in dispute keeps its own session only.
+            disputed = {
+                index for index, leaf_standing in standing.items() if leaf_standing.held or leaf_standing.killed
+            }
+            for index, leaf in enumerate(decoded):
                 session = self._store.sessions.get(leaf.session_id, connection=tx)
                 if session is None or (session.config_hash, session.seed) != (leaf.config_hash, leaf.seed):
                     continue  # INVARIANT I5: L1 replaced it since; the other leaves can be settled
@@ -387,6 +392,8 @@ class Coordinator:
                         continue
                     results[leaf.session_id] = head.result
                 sessions[leaf.session_id] = session
+                if index in disputed:
+                    continue
                 before = None
                 for job in self._store.jobs.of_session(leaf.session_id, connection=tx):
                     mine = job.first_number == leaf.first_number and job.claim_id == claim_id
@@ -557,7 +564,7 @@ class Coordinator:
         query = (
             select(claims.c.claim_id)
             .where(
-                claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.SETTLED]),
+                claims.c.status != ClaimStatus.DEAD,
                 ~select(jobs.c.session_id).where(unsettled).exists(),
                 claims.c.claimant == self._manager.address,
                 claims.c.released_block.is_(None),

@@ -35,6 +35,7 @@ class Rollback:
     reopened_sessions: list[int]  # their settlement or abort is gone
     shortened_inboxes: dict[int, int]  # session -> messages that are left
     removed_claims: list[int]
+    changed_leaves: list[int]  # claims of which a leaf was held, freed or killed in vanished blocks
 
 
 class Following(Repository):
@@ -128,6 +129,8 @@ class Following(Repository):
                 update(sessions).where(sessions.c.callback_failed_block > number).values(callback_failed_block=None)
             )
 
+            changed_leaves = self._store.disputes.rollback(number, connection=tx)
+
             undone = sessions.c.settled_block > number
             reopened = list(tx.scalars(select(sessions.c.session_id).where(undone).order_by(sessions.c.session_id)))
             tx.execute(
@@ -178,6 +181,13 @@ class Following(Repository):
                 .group_by(inbox.c.session_id)
             )
             left.update({session_id: count for session_id, count in tx.execute(counts)})
-            return Rollback(reorged, unseeded, [i for i in reopened if i not in reorged], left, removed_claims)
+            return Rollback(
+                reorged,
+                unseeded,
+                [i for i in reopened if i not in reorged],
+                left,
+                removed_claims,
+                [i for i in changed_leaves if i not in removed_claims],
+            )
 
         return self._write(work, connection)
