@@ -11,8 +11,16 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import Connection, select, update
 
-from exclave.dispute.payloads import DisputeAnswered, DisputeOpened, LeafContradicted, LeafProvenWrong, LeafUnproven
+from exclave.dispute.payloads import (
+    BondReclaimed,
+    DisputeAnswered,
+    DisputeOpened,
+    LeafContradicted,
+    LeafProvenWrong,
+    LeafUnproven,
+)
 from exclave.protocol import ClaimHeader, keccak256, session_chain_id
+from exclave.protocol.constants import ZERO_ADDRESS
 from exclave.relayer.events import (
     BondReleased,
     CallbackFailed,
@@ -345,6 +353,18 @@ def _dispute(store: Store, news: DisputeNews, connection: Connection) -> bool:
                 transaction=origin.transaction_hash,
                 answerer=event.answerer,
                 paid=event.paid,
+                connection=connection,
+            )
+        case BondReclaimed():
+            return store.disputes.close(
+                event.claim_id,
+                event.index,
+                event.kind,
+                event.number,
+                block=origin.block_number,
+                transaction=origin.transaction_hash,
+                answerer=ZERO_ADDRESS,
+                paid=0,
                 connection=connection,
             )
         case LeafUnproven() | LeafProvenWrong() | LeafContradicted():

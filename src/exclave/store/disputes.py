@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from exclave.store.repository import Repository, insert_if_absent
-from exclave.store.schema import claim_sessions, disputes, leaf_events
+from exclave.store.schema import claim_sessions, disputes, leaf_events, proof_plans
 
 
 class LeafEvent(StrEnum):
@@ -101,12 +101,19 @@ class Disputes(Repository):
         limit: int = 1000,
         connection: Connection | None = None,
     ) -> list[StoredDispute]:
-        """Disputes, the nearest deadline first; of one session, or only those without an answer."""
+        """Disputes, the nearest deadline first; of one session, or only those without an answer whose leaf lives."""
 
         def work(tx: Connection) -> list[StoredDispute]:
             query = select(disputes).order_by(disputes.c.deadline, disputes.c.claim_id, disputes.c.number).limit(limit)
             if unanswered:
-                query = query.where(disputes.c.closed_block.is_(None))
+                killed = (
+                    (leaf_events.c.claim_id == disputes.c.claim_id)
+                    & (leaf_events.c.leaf_index == disputes.c.leaf_index)
+                    & (leaf_events.c.event == LeafEvent.KILLED)
+                )
+                query = query.where(
+                    disputes.c.closed_block.is_(None), ~select(leaf_events.c.claim_id).where(killed).exists()
+                )
             if session_id is not None:
                 about = (claim_sessions.c.claim_id == disputes.c.claim_id) & (
                     claim_sessions.c.leaf_index == disputes.c.leaf_index
@@ -157,6 +164,41 @@ class Disputes(Repository):
             )
 
         return self._read(work, connection)
+
+    def deaths(self, session_id: int, *, connection: Connection | None = None) -> int:
+        """How many claims of a session's blocks, of this node, were killed."""
+        about = (claim_sessions.c.claim_id == leaf_events.c.claim_id) & (
+            claim_sessions.c.leaf_index == leaf_events.c.leaf_index
+        )
+        query = (
+            select(func.count())
+            .select_from(leaf_events.join(claim_sessions, about))
+            .where(claim_sessions.c.session_id == session_id, leaf_events.c.event == LeafEvent.KILLED)
+        )
+        return self._read(lambda tx: int(tx.scalar(query) or 0), connection)
+
+    # -- proofs -----------------------------------------------------------------------------------------------------
+
+    def plan(
+        self, claim_id: int, leaf_index: int, from_number: int, to_number: int, *, connection: Connection | None = None
+    ) -> bool:
+        """A proof of the blocks after `from_number` to `to_number` is to be made; False when that is known."""
+        values = {
+            "claim_id": claim_id,
+            "leaf_index": leaf_index,
+            "from_number": from_number,
+            "to_number": to_number,
+        }
+        return self._write(lambda tx: insert_if_absent(tx, proof_plans, values), connection)
+
+    def plans(self, claim_id: int, leaf_index: int, *, connection: Connection | None = None) -> list[tuple[int, int]]:
+        """The proofs (from, to) of a leaf that were to be made, in order."""
+        query = (
+            select(proof_plans.c.from_number, proof_plans.c.to_number)
+            .where(proof_plans.c.claim_id == claim_id, proof_plans.c.leaf_index == leaf_index)
+            .order_by(proof_plans.c.from_number, proof_plans.c.to_number)
+        )
+        return self._read(lambda tx: [(row[0], row[1]) for row in tx.execute(query)], connection)
 
     def rollback(self, number: int, *, connection: Connection | None = None) -> list[int]:
         """Undo what L1 blocks above `number` said; returns the claims with leaves that it was about."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from exclave.store.errors import StateConflict
 from exclave.store.jobs import JobState
 from exclave.store.repository import Repository
-from exclave.store.schema import claim_sessions, claims, followed_blocks, inbox, jobs, sessions
+from exclave.store.schema import claim_sessions, claims, followed_blocks, inbox, jobs, proof_plans, sessions
 from exclave.store.sessions import SessionStatus
 
 
@@ -122,6 +122,7 @@ class Following(Repository):
                 )
             )
             tx.execute(delete(claim_sessions).where(claim_sessions.c.claim_id.in_(gone)))
+            tx.execute(delete(proof_plans).where(proof_plans.c.claim_id.in_(gone)))
             tx.execute(delete(claims).where(claims.c.l1_block_number > number))
 
             tx.execute(update(claims).where(claims.c.released_block > number).values(released_block=None))

@@ -44,6 +44,9 @@ def _remember_disputes(connection: Connection) -> None:
         "l1_block_number BIGINT NOT NULL, log_index BIGINT NOT NULL, event VARCHAR(20) NOT NULL, "
         "CONSTRAINT pk_leaf_events PRIMARY KEY (claim_id, leaf_index, l1_block_number, log_index))",
         "CREATE INDEX ix_leaf_events_l1_block_number ON leaf_events (l1_block_number)",
+        "CREATE TABLE proof_plans (claim_id BIGINT NOT NULL, leaf_index BIGINT NOT NULL, from_number BIGINT NOT NULL, "
+        "to_number BIGINT NOT NULL, CONSTRAINT pk_proof_plans PRIMARY KEY "
+        "(claim_id, leaf_index, from_number, to_number))",
     ):
         connection.exec_driver_sql(statement)
 

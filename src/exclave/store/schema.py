@@ -312,6 +312,17 @@ leaf_events = Table(
     Index(None, "l1_block_number"),
 )
 
+# The proofs that answer disputes: of a leaf's blocks after `from_number` to `to_number`. Kept, so that after a crash
+# the same proofs are made and not others.
+proof_plans = Table(
+    "proof_plans",
+    metadata,
+    Column("claim_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_number", BigInteger, primary_key=True, autoincrement=False),
+)
+
 # The coordinator's work: one row per range of a session that is claimed at once (a whole session has one, a long one
 # a row per checkpoint).
 jobs = Table(
