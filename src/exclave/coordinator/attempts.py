@@ -24,6 +24,13 @@ class Attempts:
         self._intents = IntentRepository(store)
         self._manager = manager
         self._pause = pause
+        self._looked_at: int | None = None
+
+    def look(self) -> None:
+        """L1 is looked at from now on, and what is seen decides. What became final since may not be in what is seen: no
+        further attempt of its series is due before the next look.
+        """
+        self._looked_at = self._store.now()
 
     def may_try(self, series: str, tx: Connection, most: int | None = None) -> bool:
         """Whether the next attempt at a call is due: none is under way, and the last one failed long enough ago."""
@@ -32,6 +39,8 @@ class Attempts:
             return True
         last = earlier[-1]
         if last.state in OPEN_STATES or (most is not None and len(earlier) >= most):
+            return False
+        if self._looked_at is not None and last.updated_at >= self._looked_at:
             return False
         return self._store.now() >= last.updated_at + self._pause(len(earlier) - 1)
 

@@ -90,6 +90,7 @@ class Defence:
 
     async def step(self) -> None:
         """One pass. Raises `L1Error` when L1 doesn't answer."""
+        await asyncio.to_thread(self._attempts.look)
         head = await self._l1.get_head()
         disputes: dict[LeafKey, list[StoredDispute]] = defaultdict(list)
         for dispute in await asyncio.to_thread(self._store.disputes.find, unanswered=True):
