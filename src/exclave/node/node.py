@@ -53,6 +53,7 @@ from exclave.relayer.relayer import Relayer, RelayerSettings
 from exclave.rpc.batches import BatchMethods
 from exclave.rpc.claims import ClaimMethods
 from exclave.rpc.client import RpcClient, RpcFailure
+from exclave.rpc.disputes import DisputeMethods
 from exclave.rpc.errors import RpcError
 from exclave.rpc.node_info import Identity, NodeMethods
 from exclave.rpc.registry import Registry
@@ -339,6 +340,7 @@ class Node:
             SessionMethods(self.store, self.host, self._public_url),
             BatchMethods(self.store),
             ClaimMethods(self.store),
+            DisputeMethods(self.store),
             TransactionMethods(self.store),
             TemplateMethods(self.store, workshop, self._public_url),
         ):
