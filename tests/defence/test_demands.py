@@ -12,7 +12,7 @@ from support.world import PLAYERS, call_data, raw_address, signed_call
 
 from exclave.dispute.payloads import DisputeKind, DisputeStatus
 from exclave.protocol import DataMode
-from exclave.store import ClaimStatus
+from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding
 
 NODE = raw_address(account(SIGNER))
 
@@ -154,6 +154,8 @@ async def test_a_claim_that_died_of_silence_is_made_anew_once(
         # The next bond is for a person to risk.
         error = f"a dispute killed claim {second}"
         await node.until("it is killed", lambda: node.node.store.jobs.of_session(session_id)[0].error == error)
+        health = await node.rpc("zkcop_health")
+        assert [alert["kind"] for alert in health["alerts"]] == ["claim killed"] and health["status"] == "degraded"
         for _ in range(10):
             await node.node.defence.step()  # type: ignore[union-attr]
         assert world.claims_on_l1() == second
@@ -184,3 +186,44 @@ async def test_a_reorg_takes_a_dispute_and_its_answer_away(
 
         await node.until("the node forgets it", forgotten)
         await node.settled(session_id)
+
+
+async def test_a_reorg_brings_a_killed_leaf_back(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, accept = arena.world, arena.accept
+    async with running_node(world, tmp_path, monkeypatch, accept=accept, defence={"enabled": False}) as node:
+        session_id, claim_id = await claimed_match(arena, node)
+        store = node.node.store
+        leaf = arena.leaf(store, claim_id)
+        arena.demand_leaf(leaf)
+        world.pass_time(301)
+        arena.resolve(leaf, DisputeKind.LEAF)
+        killed_in = world.anvil.block_number()
+        await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
+        assert store.disputes.standing(claim_id)[0] == LeafStanding(False, True, LeafEvent.UNPROVEN)
+        world.anvil.reorg(world.anvil.block_number() - killed_in + 1)
+        world.anvil.mine(2)
+        await node.until("it is alive", lambda: store.jobs.of_session(session_id)[0].state is JobState.CLAIMED)
+        assert store.disputes.standing(claim_id)[0] == LeafStanding(held=True)
+        arena.resolve(leaf, DisputeKind.LEAF)
+        await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
+
+
+async def test_what_another_contract_says_of_a_claim_counts_for_nothing(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accepted dispute contracts: each is heard about the claims whose terms name it."""
+    other = Arena.create(arena.world)
+    accept = {**arena.accept, "dispute_games": ["0x" + arena.game.hex(), "0x" + other.game.hex()]}
+    accept["verifiers"] = [*arena.accept["verifiers"], *other.accept["verifiers"]]
+    async with running_node(arena.world, tmp_path, monkeypatch, accept=accept) as node:
+        claims = []
+        for one in (arena, other):
+            session_id = arena.world.open_session(target=1, terms=one.terms())
+            await node.opened(session_id)
+            await node.play(session_id, 1)
+            claims.append(await node.claimed(session_id))
+        leaf = other.leaf(node.node.store, claims[1])
+        other.demand_leaf(leaf)
+        await node.until("it is answered", lambda: other.leaf_state(leaf).open == 0)
+        await node.until("the node knows", lambda: len(node.node.store.disputes.find()) == 1)
+        assert [dispute.claim_id for dispute in node.node.store.disputes.find()] == [claims[1]]

@@ -65,6 +65,7 @@ class Defence:
         self._verification = Verification(l1, self._attempts, manager.address)
         self._desk = ProofDesk(store, prover, settings, manager.address, self.notify) if prover else None
         self._changed = asyncio.Event()
+        self._wanted: dict[LeafKey, list[WantedProof]] = {}
         self._missed: set[tuple[int, int, int, int]] = set()
         self._said: set[tuple[str, LeafKey]] = set()
 
@@ -96,14 +97,15 @@ class Defence:
         for dispute in await asyncio.to_thread(self._store.disputes.find, unanswered=True):
             disputes[dispute.claim_id, dispute.leaf_index].append(dispute)
         held = await asyncio.to_thread(self._store.disputes.held)
-        wanted: list[WantedProof] = []
         open_disputes: list[StoredDispute] = []
-        for key in [*disputes, *(key for key in held if key not in disputes)]:
+        leaves = [*disputes, *(key for key in held if key not in disputes)]
+        # What was wanted for a leaf that L1 doesn't answer about now still is: it may have cost minutes.
+        self._wanted = {key: wanted for key, wanted in self._wanted.items() if key in leaves}
+        for key in leaves:
             # INVARIANT I5: one leaf that can't be defended doesn't keep the defence from the others.
             try:
-                found, proofs = await self._defend(key, disputes.get(key, []), head)
+                found, self._wanted[key] = await self._defend(key, disputes.get(key, []), head)
                 open_disputes += found
-                wanted += proofs
             except NodeError as error:
                 log.warning("a leaf can't be defended now", claim=key[0], leaf=key[1], reason=str(error))
             except (L1Error, StoreError):
@@ -113,7 +115,7 @@ class Defence:
             except Exception:
                 log.exception("a leaf can't be defended", claim=key[0], leaf=key[1])
         if self._desk is not None:
-            self._desk.schedule(wanted)
+            self._desk.schedule([wanted for of_leaf in self._wanted.values() for wanted in of_leaf])
         DISPUTES_OPEN.set(len(open_disputes))
         nearest = min((dispute.deadline - head.timestamp for dispute in open_disputes), default=float("inf"))
         DISPUTE_SECONDS_LEFT.set(nearest)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, delete, func, select, update
 
 from exclave.store.repository import Repository, insert_if_absent
-from exclave.store.schema import claim_sessions, disputes, leaf_events, proof_plans
+from exclave.store.schema import claim_sessions, claims, disputes, leaf_events, proof_plans
 
 
 class LeafEvent(StrEnum):
@@ -154,8 +154,10 @@ class Disputes(Repository):
 
         def work(tx: Connection) -> list[tuple[int, int]]:
             touched = select(leaf_events.c.claim_id).where(leaf_events.c.event == LeafEvent.HELD)
-            ours = select(claim_sessions.c.claim_id).where(claim_sessions.c.claim_id.in_(touched)).distinct()
-            found = _standing(tx, list(tx.scalars(ours)))
+            ours = select(claim_sessions.c.claim_id).where(claim_sessions.c.claim_id.in_(touched))
+            # A claim whose bond is back has no leaf that is held.
+            living = select(claims.c.claim_id).where(claims.c.claim_id.in_(ours), claims.c.released_block.is_(None))
+            found = _standing(tx, list(tx.scalars(living)))
             return sorted(
                 (claim_id, index)
                 for claim_id, leaves in found.items()
