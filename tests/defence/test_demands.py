@@ -88,6 +88,8 @@ async def test_a_leaf_in_dispute_does_not_keep_the_others_of_its_claim(
 async def test_a_block_too_large_for_a_transaction_is_answered_by_a_proof(
     arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As a node may have made it that didn't keep blocks of disputable sessions small."""
+    monkeypatch.setattr("exclave.node.sessions.block_bytes", lambda mode, **_: 700_000)
     async with running_node(arena.world, tmp_path, monkeypatch, accept=arena.accept, prover=TestProver.ready()) as node:
         world = arena.world
         session_id = world.open_session(target=8, terms=arena.terms(DataMode.BLOB))
