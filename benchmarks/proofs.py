@@ -44,7 +44,7 @@ def mutations() -> dict[str, Any]:
     """Changes of the committed proof that neither verifier may accept: the differential test, with more of them."""
     began = time.monotonic()
     command = ["cargo", "test", "--locked", "--release", "--manifest-path", "crates/prover/Cargo.toml"]
-    command += ["--test", "differential", "--", "--nocapture"]
+    command += ["--test", "verification", "--", "--nocapture", "differential"]
     count = os.environ.get("EXCLAVE_PROOF_MUTATIONS", str(MUTATIONS))
     environment = {
         **os.environ,

@@ -166,7 +166,10 @@ contract DisputeGame is BondAccounts, RuleBook, IDisputeGame {
         _answerByProof(leaf.name, Kind.Challenge, answered.challenges, from.number, to.number, start, evidence.prover);
         _answerByProof(leaf.name, Kind.Block, answered.blocks, from.number, to.number, start, evidence.prover);
         for (uint256 i; i < answered.hashes.length; ++i) {
-            if (state.provenTo != leaf.content.chain.lastNumber) revert NotCovered(Kind.Hashes, answered.hashes[i]);
+            // INVARIANT I8: by this proof, not by another's before it.
+            if (start > to.number || to.number != leaf.content.chain.lastNumber) {
+                revert NotCovered(Kind.Hashes, answered.hashes[i]);
+            }
             _close(leaf.name, Kind.Hashes, answered.hashes[i], evidence.prover);
         }
         // INVARIANT I1: the proof may be the first to show its ends.
@@ -327,7 +330,7 @@ contract DisputeGame is BondAccounts, RuleBook, IDisputeGame {
 
     function _checkClaim(LeafName calldata name) private view {
         (,,,, bytes32 headerHash) = relayer.claimRecord(name.claimId);
-        if (headerHash != keccak256(abi.encode(name.header)) || name.header.disputeGame != address(this)) {
+        if (headerHash != LeafProof.hashOf(name.header) || name.header.disputeGame != address(this)) {
             revert WrongClaim(name.claimId);
         }
     }

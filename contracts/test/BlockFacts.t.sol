@@ -11,6 +11,9 @@ import {TrieBuilder} from "./support/TrieBuilder.sol";
 
 /// @dev What L1 knows without a proof, against other implementations (fixtures/dispute_fixtures.py).
 contract BlockFactsTest is L1Chain {
+    /// @dev Of the fixture's older block.
+    uint256 private constant NUMBER = 20_101;
+
     IBlockFacts private facts;
     TrieBuilder private builder;
     string private json;
@@ -189,21 +192,21 @@ contract BlockFactsTest is L1Chain {
         bytes memory header = vm.parseJsonBytes(json, ".history.laterHeader");
         vm.roll(later + 5000);
         vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, later));
-        recordOlder(101, header);
+        recordOlder(NUMBER, header);
         remember(later, vm.parseJsonBytes32(json, ".history.laterHash"));
-        vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, 101));
-        facts.recordBlockHash(101);
-        recordOlder(101, header);
-        assertEq(facts.recordedBlockHash(101), vm.parseJsonBytes32(json, ".history.hash"), "recorded");
-        bytes32 seed = facts.seedOf(9, 100, vm.parseJsonBytes(json, ".history.header"));
+        vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, NUMBER));
+        facts.recordBlockHash(NUMBER);
+        recordOlder(NUMBER, header);
+        assertEq(facts.recordedBlockHash(NUMBER), vm.parseJsonBytes32(json, ".history.hash"), "recorded");
+        bytes32 seed = facts.seedOf(9, uint64(NUMBER - 1), vm.parseJsonBytes(json, ".history.header"));
         assertEq(seed, keccak256(abi.encode(word("randao"), uint64(9))), "seed");
         // No other block than the proof's.
         vm.expectRevert();
-        recordOlder(102, header);
+        recordOlder(NUMBER + 1, header);
         vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, later));
         recordOlder(later, header);
         vm.expectRevert(abi.encodeWithSelector(L1History.WrongL1Header.selector, later));
-        recordOlder(101, bytes.concat(header, hex"00"));
+        recordOlder(NUMBER, bytes.concat(header, hex"00"));
     }
 
     /// @dev The ring holds its length of blocks: one slot is of several blocks' numbers.
@@ -212,7 +215,9 @@ contract BlockFactsTest is L1Chain {
         vm.roll(later + 5000);
         remember(later, vm.parseJsonBytes32(json, ".history.laterHash"));
         bytes memory header = vm.parseJsonBytes(json, ".history.laterHeader");
-        vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, 101 + RING));
-        recordOlder(101 + RING, header);
+        vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, NUMBER + RING));
+        recordOlder(NUMBER + RING, header);
+        vm.expectRevert(abi.encodeWithSelector(L1History.UnknownBlockHash.selector, NUMBER - RING));
+        recordOlder(NUMBER - RING, header);
     }
 }

@@ -49,7 +49,9 @@ contract ChallengesTest is DisputeFixture {
     }
 
     function test_I2_several_challenges_run_at_once() public {
-        for (uint64 number = 1; number <= LAST; ++number) challenge(number);
+        for (uint64 number = 1; number <= LAST; ++number) {
+            challenge(number);
+        }
         vm.warp(vm.getBlockTimestamp() + PROOF_WINDOW);
         for (uint64 number = 1; number <= LAST; ++number) {
             vm.expectRevert(abi.encodeWithSelector(IZkRelayer.LeafNotLive.selector, name.claimId, 0));
@@ -65,7 +67,9 @@ contract ChallengesTest is DisputeFixture {
         Answered memory answered;
         answered.challenges = new uint64[](3);
         (answered.challenges[0], answered.challenges[1], answered.challenges[2]) = (2, 5, 12);
-        for (uint256 i; i < 3; ++i) challenge(answered.challenges[i]);
+        for (uint256 i; i < 3; ++i) {
+            challenge(answered.challenges[i]);
+        }
         proveRange(0, 7, challenges(5));
         (,,, uint64 provenTo,) = court.leafState(name.claimId, 0);
         assertEq(provenTo, 7, "proven to");
@@ -177,9 +181,13 @@ contract ChallengesTest is DisputeFixture {
     }
 
     function test_a_strangers_wrong_claim_costs_no_stake() public {
+        vm.prank(STRANGER);
+        stakes.depositStake{value: STAKE}(); // for sessions that he operates
         claimAs(STRANGER, trueContent());
         proveFault(6);
         assertEq(stake(), 2 * STAKE, "the operator's is untouched");
+        (uint256 staying,,) = stakes.stakeOf(STRANGER);
+        assertEq(staying, STAKE, "and the stranger's, who isn't this session's operator");
         assertDead("dead");
     }
 

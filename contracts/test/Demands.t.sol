@@ -25,7 +25,9 @@ contract DemandsTest is DisputeFixture {
         setUpDisputes();
         builder = new TrieBuilder();
         SessionClaim memory value = trueContent();
-        for (uint256 i; i < 3; ++i) transactions.push(abi.encodePacked(hex"02", keccak256(abi.encode(i))));
+        for (uint256 i; i < 3; ++i) {
+            transactions.push(abi.encodePacked(hex"02", keccak256(abi.encode(i))));
+        }
         header = headerOf(hashes[NUMBER - 1], NUMBER);
         hashes[NUMBER] = keccak256(header);
         claimAs(operator, value);
@@ -33,7 +35,9 @@ contract DemandsTest is DisputeFixture {
 
     function headerOf(bytes32 parent, uint256 number) private view returns (bytes memory) {
         bytes[] memory fields = new bytes[](21);
-        for (uint256 i; i < fields.length; ++i) fields[i] = RLP.encode(bytes32(i));
+        for (uint256 i; i < fields.length; ++i) {
+            fields[i] = RLP.encode(bytes32(i));
+        }
         fields[0] = RLP.encode(parent);
         fields[4] = RLP.encode(builder.root(transactions));
         fields[8] = RLP.encode(number);
@@ -48,7 +52,9 @@ contract DemandsTest is DisputeFixture {
     function claimLong(uint64 count) private {
         delete hashes;
         hashes.push(genesisHash(trueSeed()));
-        for (uint64 i = 1; i < count; ++i) hashes.push(blockHash(i));
+        for (uint64 i = 1; i < count; ++i) {
+            hashes.push(blockHash(i));
+        }
         SessionClaim memory value = content;
         value.chain.lastNumber = count - 1;
         value.chain.lastHash = hashes[count - 1];
@@ -112,7 +118,9 @@ contract DemandsTest is DisputeFixture {
 
     function slice(uint256 start, uint256 end) private view returns (bytes32[] memory part) {
         part = new bytes32[](end - start);
-        for (uint256 i = start; i < end; ++i) part[i - start] = hashes[i];
+        for (uint256 i = start; i < end; ++i) {
+            part[i - start] = hashes[i];
+        }
     }
 
     function test_hashes_are_shown_and_paid_by_their_number() public {
@@ -148,7 +156,9 @@ contract DemandsTest is DisputeFixture {
     function test_hashes_of_a_long_range() public {
         claimLong(2100);
         ShownLeaf memory leaf = shownLeaf();
-        for (uint64 position; position < 3; ++position) demandHashes(position);
+        for (uint64 position; position < 3; ++position) {
+            demandHashes(position);
+        }
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.WrongNumber.selector, 3));
         demandHashes(3);
         for (uint64 position; position < 3; ++position) {
@@ -198,7 +208,7 @@ contract DemandsTest is DisputeFixture {
         pass(ANSWER_WINDOW + 1);
         court.resolve(name, Kind.Hashes, type(uint64).max >> 10);
         court.reclaim(name.claimId, 0, Kind.Block, type(uint64).max);
-        assertEq(funds(CHALLENGER), HASHES_BOND + CHALLENGE_BOND, "all is back");
+        assertEq(funds(CHALLENGER), HASHES_BOND + BLOCK_BOND, "all is back");
     }
 
     // ---- blocks
@@ -213,7 +223,7 @@ contract DemandsTest is DisputeFixture {
         answerBlock();
         uint256 paid = (250_000 + 50 * (header.length + 3 * 33) + 3 * 10_000) * GAS_PRICE;
         assertEq(funds(STRANGER), paid, "paid");
-        assertEq(funds(CHALLENGER), CHALLENGE_BOND - paid, "the rest is back");
+        assertEq(funds(CHALLENGER), BLOCK_BOND - paid, "the rest is back");
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotOpen.selector, Kind.Block, NUMBER));
         answerBlock();
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.AlreadyOpened.selector, Kind.Block, NUMBER));
@@ -269,11 +279,12 @@ contract DemandsTest is DisputeFixture {
             hashes[NUMBER] = keccak256(header);
             claimAs(operator, content);
             demandBlock(NUMBER);
-            (bool success,) = address(court).call(
-                abi.encodeCall(
-                    court.answerBlock, (shownLeaf(), shown(NUMBER - 1), shown(NUMBER), header, transactions)
-                )
-            );
+            (bool success,) = address(court)
+                .call(
+                    abi.encodeCall(
+                        court.answerBlock, (shownLeaf(), shown(NUMBER - 1), shown(NUMBER), header, transactions)
+                    )
+                );
             assertTrue(!success, "no header");
         }
     }
@@ -295,14 +306,20 @@ contract DemandsTest is DisputeFixture {
         answered.blocks = new uint64[](1);
         answered.blocks[0] = NUMBER;
         proveRange(NUMBER - 1, NUMBER, answered);
-        assertEq(funds(PROVER), CHALLENGE_BOND / 2, "the prover's");
-        assertEq(funds(address(0)), CHALLENGE_BOND / 2, "burnt");
+        assertEq(funds(PROVER), BLOCK_BOND / 2, "the prover's");
+        assertEq(funds(address(0)), BLOCK_BOND / 2, "burnt");
+        // Nobody keeps data back to be paid for a proof.
+        assertTrue(funds(PROVER) < 20_000_000 * GAS_PRICE, "less than it costs");
         answered.blocks = new uint64[](0);
         answered.hashes = new uint64[](1);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));
         proveRange(0, LAST - 1, answered);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));
         proveRange(4, LAST, answered);
+        proveRange(0, LAST, nothing());
+        // Who proves a block doesn't earn what the proof of the whole does.
+        vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotCovered.selector, Kind.Hashes, 0));
+        proveRange(2, 3, answered);
         proveRange(0, LAST, answered);
         assertStatus(Kind.Hashes, 0, DisputeStatus.Closed);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.AlreadyProven.selector, LAST));
@@ -390,6 +407,17 @@ contract DemandsTest is DisputeFixture {
         vm.expectPartialRevert(IDisputeGame.TooLate.selector);
         demandBlock(NUMBER + 1);
         challenge(NUMBER);
+    }
+
+    function test_I2_hashes_open_no_other_hashes() public {
+        claimLong(2100);
+        vm.warp(windowEnd());
+        demandHashes(0);
+        court.answerHashes(shownLeaf(), 0, slice(0, 1024), nodeProof(0));
+        pass(1);
+        vm.expectPartialRevert(IDisputeGame.TooLate.selector);
+        demandHashes(1); // those that are of interest are demanded together
+        demandBlock(NUMBER);
     }
 
     /// @dev INVARIANT I1: a proof that answers a demand may be the first to show where the range starts.

@@ -25,7 +25,9 @@ contract DisputeGasTest is DisputeFixture {
         setUpDisputes();
         delete hashes;
         hashes.push(genesisHash(trueSeed()));
-        for (uint64 i = 1; i <= END; ++i) hashes.push(blockHash(i));
+        for (uint64 i = 1; i <= END; ++i) {
+            hashes.push(blockHash(i));
+        }
     }
 
     function claimBlocks() private {
@@ -105,7 +107,9 @@ contract DisputeGasTest is DisputeFixture {
     }
 
     function test_gas_1024_hashes() public {
-        for (uint64 i = END + 1; i < 1024; ++i) hashes.push(blockHash(i));
+        for (uint64 i = END + 1; i < 1024; ++i) {
+            hashes.push(blockHash(i));
+        }
         SessionClaim memory value;
         (value.configHash, value.chain.lastNumber, value.chain.lastHash) = (keccak256("config"), 1023, hashes[1023]);
         claimAs(operator, value);
@@ -122,11 +126,16 @@ contract DisputeGasTest is DisputeFixture {
         delete transactions;
         for (uint256 i; i < count; ++i) {
             bytes memory transaction = new bytes(size);
-            for (uint256 k; k < size; ++k) transaction[k] = bytes1(uint8(1 + k % 255)); // no zeros: the dearest calldata
+            // No zeros: the dearest calldata.
+            for (uint256 k; k < size; ++k) {
+                transaction[k] = bytes1(uint8(1 + k % 255));
+            }
             transactions.push(transaction);
         }
         bytes[] memory fields = new bytes[](21);
-        for (uint256 i; i < fields.length; ++i) fields[i] = RLP.encode(keccak256(abi.encode(i)));
+        for (uint256 i; i < fields.length; ++i) {
+            fields[i] = RLP.encode(keccak256(abi.encode(i)));
+        }
         fields[0] = RLP.encode(hashes[NUMBER - 1]);
         fields[4] = RLP.encode(builder.root(transactions));
         fields[6] = RLP.encode(new bytes(256));
@@ -164,6 +173,25 @@ contract DisputeGasTest is DisputeFixture {
         IProofSettlement settler = IProofSettlement(court.settler());
         settler.settleByProof(config, terms, opening(), l1, signed, value, 0, "result");
         note("settle_by_proof");
+    }
+
+    /// @dev It creates the other contracts: all of it fits into one transaction and into EIP-3860's and EIP-170's limits.
+    function test_gas_of_deployment() public {
+        bytes memory code =
+            bytes.concat(vm.getCode("DisputeGame.sol:DisputeGame"), abi.encode(address(relayer), testRules()));
+        assertTrue(code.length <= 49_152, "too much code to create with");
+        uint256 before = gasleft();
+        address created;
+        assembly {
+            created := create(0, add(code, 0x20), mload(code))
+        }
+        // A transaction's own gas, and calldata at its floor.
+        uint256 used = before - gasleft() + 53_000 + 40 * code.length;
+        assertTrue(created != address(0) && used <= TRANSACTION_CAP, "too dear to create");
+        address[4] memory contracts = [created, address(stakes), address(facts), court.settler()];
+        for (uint256 i; i < 4; ++i) {
+            assertTrue(contracts[i].code.length <= 24_576, "too much code");
+        }
     }
 
     function test_gas_equivocation() public {

@@ -16,9 +16,9 @@ contract DisputeProofTest is DisputeFixture, ProofFixture {
 
     bytes32 private constant PROGRAM = 0x6635dabbe5870e3d385f0b00bf620647b33b9b9f2afcce30552cf19acb3e5dbc;
     bytes32 private constant CONFIG = 0xf32a7e8b55693d85e7d8bff59e86a7347d157f59292584b8474419d4860dfd36;
-    bytes32 private constant FROM = 0x73c88ceec2405f3d365ee831f737ea84386f6a4cad8d21f48f10eb5d2260d717;
-    bytes32 private constant TO = 0xbd701aaf8997ab18d53b004af67e2416a048e7df217f19323d7ebe5a048c9d3d;
-    uint64 private constant TIMESTAMP = 0x6b0e0b3b;
+    bytes32 private constant FROM = 0x6702375bea1d44f57f83e88996c9a54fd0717154bb43d80008aa490c2e5a4a94;
+    bytes32 private constant TO = 0x757b68be0de2eab28e5edee09c5429b359c287810846f0b1a5921a1e8919d02d;
+    uint64 private constant TIMESTAMP = 0x6b0e485f;
     address private constant MAKER = address(0xaa);
 
     bytes private head;

@@ -30,7 +30,7 @@ contract DisputeRulesTest is DisputeFixture {
         assertEq(address(court.relayer()), address(relayer), "relayer");
         assertEq(court.bondOf(Kind.Leaf), LEAF_BOND, "leaf");
         assertEq(court.bondOf(Kind.Hashes), HASHES_BOND, "hashes");
-        assertEq(court.bondOf(Kind.Block), CHALLENGE_BOND, "block");
+        assertEq(court.bondOf(Kind.Block), BLOCK_BOND, "block");
         assertEq(court.bondOf(Kind.Challenge), CHALLENGE_BOND, "challenge");
         assertEq(court.maxDisputeTime(), 3 * (ANSWER_WINDOW + RESPONSE_TIME) + PROOF_WINDOW, "the bound");
     }

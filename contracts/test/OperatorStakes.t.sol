@@ -42,9 +42,7 @@ contract OperatorStakesTest is DisputeFixture {
         report(1, 7);
         Preconfirmation memory one = sign(OPERATOR_KEY, 1, 8, ONE);
         Preconfirmation memory other = sign(OPERATOR_KEY, 1, 8, OTHER);
-        vm.expectRevert(
-            abi.encodeWithSelector(IOperatorStakes.AlreadySlashed.selector, operator, bytes32(uint256(1)))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IOperatorStakes.AlreadySlashed.selector, operator, bytes32(uint256(1))));
         stakes.reportEquivocation(one, OTHER, other.signature);
         report(2, 8);
         assertEq(stake(), 0, "another session, another offence");

@@ -113,9 +113,8 @@ contract ProofSettlementTest is DisputeFixture {
     }
 
     function test_I4_messages_that_were_due_are_in_the_session() public {
-        bytes memory call = abi.encodeCall(
-            relayer.forceTransaction, (config, terms, twoPlayers(), address(1), 21_000, "")
-        );
+        bytes memory call =
+            abi.encodeCall(relayer.forceTransaction, (config, terms, twoPlayers(), address(1), 21_000, ""));
         vm.prank(alice, alice);
         (bool success,) = address(relayer).call(call);
         assertTrue(success, "forced");

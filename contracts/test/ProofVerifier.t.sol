@@ -5,7 +5,7 @@ import {VerifyingKey} from "../src/verifier/generated/VerifyingKey.sol";
 import {ProofShape, Trace} from "../src/verifier/ProofShape.sol";
 import {ProofFixture} from "./support/ProofFixture.sol";
 
-/// @dev A real proof (crates/prover, `proof-fixture`) is accepted, at once and in steps, and nothing else is.
+/// @dev A real proof (`exclave-prover fixture`) is accepted, at once and in steps, and nothing else is.
 contract ProofVerifierTest is ProofFixture {
     using Trace for uint256;
 

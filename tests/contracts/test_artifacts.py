@@ -13,7 +13,9 @@ CONTRACTS = Path(__file__).parents[2] / "contracts"
 CODE_LIMIT = 24_576  # EIP-170
 
 
-@pytest.mark.parametrize("name", ["ZkRelayer", "ExclaveSession"])
+@pytest.mark.parametrize(
+    "name", ["BlockFacts", "DisputeGame", "ExclaveSession", "OperatorStakes", "ProofSettlement", "ZkRelayer"]
+)
 def test_artifacts_fit_into_a_contract(name: str) -> None:
     artifact = load(name)
     assert isinstance(artifact, Artifact)

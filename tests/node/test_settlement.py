@@ -43,9 +43,10 @@ async def test_a_match_is_settled_in_each_data_mode(
 async def test_a_claim_that_can_be_disputed_needs_no_signature_of_the_operator(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowed = {"dispute_games": ["0x" + world.lobby.hex()]}
+    dispute_game = b"\x55" * 20
+    allowed = {"dispute_games": ["0x" + dispute_game.hex()]}
     async with running_node(world, tmp_path, monkeypatch, accept=allowed) as node:
-        session_id = world.open_session(target=1, terms=world.terms(dispute_game=world.lobby))
+        session_id = world.open_session(target=1, terms=world.terms(dispute_game=dispute_game))
         await node.opened(session_id)
         await node.play(session_id, 1)
         await node.claimed(session_id)

@@ -23,6 +23,9 @@ abstract contract RuleBook is IRuleBook {
     uint256 internal constant BLOCK_GAS = 250_000;
     uint256 internal constant BYTE_GAS = 50;
     uint256 internal constant TRANSACTION_GAS = 10_000;
+    /// @dev Gas that showing a block is paid for at most. A proof answers too, for blocks that don't fit into a transaction, but doesn't earn what it
+    /// costs: nobody keeps data back for that.
+    uint256 internal constant BLOCK_LIMIT = 10_000_000;
 
     /// @dev Levels of the subtree of hashes that are demanded together: 32 KiB fit into a transaction.
     uint256 internal constant HASH_LEVELS = 10;
@@ -122,7 +125,7 @@ abstract contract RuleBook is IRuleBook {
     function bondOf(Kind kind) public view returns (uint256) {
         if (kind == Kind.Leaf) return LEAF_GAS * gasPrice;
         if (kind == Kind.Hashes) return (HASHES_GAS + HASH_COUNT * HASH_GAS) * gasPrice;
-        // A block may be too large for a transaction: then a proof answers.
+        if (kind == Kind.Block) return BLOCK_LIMIT * gasPrice;
         return challengeBond;
     }
 

@@ -8,7 +8,7 @@ import {ClaimHeader, SessionClaim} from "./Types.sol";
 struct DisputeRules {
     uint96 gasPrice; // wei for a gas, for which bonds are reckoned
     uint96 provingCost; // wei that a proof costs its maker off-chain
-    uint96 challengeBond; // wei for a challenge, and for a demand that a proof may have to answer
+    uint96 challengeBond; // wei for a challenge
     uint96 operatorStake; // wei that an offence costs an operator
     uint16 burntShare; // of each lost bond, in basis points
     uint32 proofWindow; // seconds in which a challenge is answered by a proof

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {ShownHash, ShownLeaf} from "../interfaces/DisputeTypes.sol";
 import {IDisputeGame} from "../interfaces/IDisputeGame.sol";
-import {ClaimedChain, SessionClaim} from "../interfaces/Types.sol";
+import {ClaimHeader, ClaimedChain, SessionClaim} from "../interfaces/Types.sol";
 import {MerkleTree} from "./MerkleTree.sol";
 import {SessionHash} from "./SessionHash.sol";
 
@@ -31,6 +31,16 @@ library LeafProof {
             hash := keccak256(buffer, 0xe0)
         }
         return SessionHash.hashAgain(hash);
+    }
+
+    /// @notice `keccak256(abi.encode(header))`, as it stands in calldata. Bits beyond a type make another hash than any claim has.
+    function hashOf(ClaimHeader calldata header) internal pure returns (bytes32 hash) {
+        // The memory used isn't allocated.
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            calldatacopy(buffer, header, 0x100)
+            hash := keccak256(buffer, 0x100)
+        }
     }
 
     /// @notice Checks that a transition, a block after the range's first, is the leaf's.

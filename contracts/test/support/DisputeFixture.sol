@@ -43,6 +43,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     uint96 internal constant CHALLENGE_BOND = 0.21 ether;
     uint256 internal constant LEAF_BOND = 0.00075 ether; // 150,000 gas
     uint256 internal constant HASHES_BOND = 0.00843 ether; // 150,000 gas and 1,500 for each of 1,024
+    uint256 internal constant BLOCK_BOND = 0.05 ether; // 10,000,000 gas
     uint96 internal constant STAKE = 1 ether;
     uint64 internal constant LAST = 12;
 
@@ -85,7 +86,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
         terms.disputeGame = address(court);
         terms.verifier = address(new TestVerifier());
         terms.abortDelay = uint32(WINDOW + court.maxDisputeTime() + 1 hours);
-        for (uint256 i; i < 3; ++i) vm.deal([CHALLENGER, PROVER, STRANGER][i], 1000 ether);
+        for (uint256 i; i < 3; ++i) {
+            vm.deal([CHALLENGER, PROVER, STRANGER][i], 1000 ether);
+        }
         vm.prank(operator);
         stakes.depositStake{value: 2 * STAKE}();
         config = openFrom(address(game), terms, twoPlayers());
@@ -123,7 +126,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     function trueContent() internal returns (SessionClaim memory value) {
         delete hashes;
         hashes.push(genesisHash(trueSeed()));
-        for (uint64 number = 1; number <= LAST; ++number) hashes.push(blockHash(number));
+        for (uint64 number = 1; number <= LAST; ++number) {
+            hashes.push(blockHash(number));
+        }
         value.configHash = relayer.configHash(config);
         value.resultHash = keccak256("result");
         value.lastTimestamp = uint64(vm.getBlockTimestamp());
@@ -148,7 +153,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function hashLeaves() internal view returns (bytes32[] memory leaves) {
         leaves = new bytes32[](hashes.length);
-        for (uint256 i; i < leaves.length; ++i) leaves[i] = SessionHash.blockHashLeaf(hashes[i]);
+        for (uint256 i; i < leaves.length; ++i) {
+            leaves[i] = SessionHash.blockHashLeaf(hashes[i]);
+        }
     }
 
     function shownLeaf() internal view returns (ShownLeaf memory) {
@@ -180,14 +187,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function bind() internal {
         relayer.bindLeaf(
-            name.claimId,
-            name.header,
-            item(),
-            content.resultHash,
-            0,
-            noProof(),
-            content.chain,
-            Anchor(0, noProof())
+            name.claimId, name.header, item(), content.resultHash, 0, noProof(), content.chain, Anchor(0, noProof())
         );
     }
 
@@ -218,7 +218,7 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
     function demandBlock(uint64 number) internal {
         ShownLeaf memory leaf = shownLeaf();
         vm.prank(CHALLENGER);
-        court.demandBlock{value: CHALLENGE_BOND}(leaf, number);
+        court.demandBlock{value: BLOCK_BOND}(leaf, number);
     }
 
     /// @dev What a true proof about a block in the middle of the claim says.
@@ -256,7 +256,9 @@ abstract contract DisputeFixture is RelayerFixture, L1Chain {
 
     function recoveriesHash(Recovery[] memory list) internal pure returns (bytes32) {
         bytes memory words;
-        for (uint256 i; i < list.length; ++i) words = bytes.concat(words, abi.encode(list[i]));
+        for (uint256 i; i < list.length; ++i) {
+            words = bytes.concat(words, abi.encode(list[i]));
+        }
         return keccak256(words);
     }
 

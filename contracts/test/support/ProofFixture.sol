@@ -13,7 +13,7 @@ interface IProofVerifier {
     function interrupted(address sender, bytes32 statement) external view returns (bytes32);
 }
 
-/// @dev The verifier, and a real proof for it that crates/prover's `proof-fixture` made.
+/// @dev The verifier, and a real proof for it that `exclave-prover fixture` made.
 abstract contract ProofFixture is TestBase {
     uint256 internal constant ROUNDS = 4;
     bytes32 private constant INTERRUPTED = keccak256("Interrupted(bytes32,address,bytes)");

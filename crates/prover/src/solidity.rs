@@ -80,7 +80,7 @@ pub fn generate(key: &VerifyingKey) -> Result<Vec<(String, String)>, GenerationE
 }
 
 const HEAD: &str = "// SPDX-License-Identifier: Apache-2.0
-// Written by crates/prover/src/bin/generate-verifier.rs: don't edit.
+// Written by `exclave-prover generate`: don't edit.
 pragma solidity ^0.8.30;
 ";
 

@@ -18,6 +18,7 @@ from exclave.cli.rpc import number
 from exclave.rpc.client import RpcFailure
 
 if TYPE_CHECKING:
+    from exclave.demo.dispute import DisputeReport
     from exclave.demo.proving import ProvenBlock
     from exclave.demo.run import Report
 
@@ -33,12 +34,20 @@ def demo(
             help="Also prove a block of the first match and have L1 verify it: minutes, and 5 to 16 GB of memory.",
         ),
     ] = False,
+    dispute: Annotated[
+        bool,
+        typer.Option(
+            "--dispute",
+            help="Play one match; a lying operator and a griefer lose to proofs on L1. Takes a quarter of an hour.",
+        ),
+    ] = False,
     keep: Annotated[
         Path | None, typer.Option(help="Keep data and logs in this (new) directory.", metavar="DIR")
     ] = None,
 ) -> None:
     """Show everything: L1, contracts, node, matches played by bots, claims, settlement and payout."""
     from exclave.cli.prove import Watch
+    from exclave.demo.dispute import DisputeDemo
     from exclave.demo.game import GameFailed, GameUnavailable, load_game
     from exclave.demo.processes import CHECKOUT, ProcessFailed, interrupts
     from exclave.demo.run import Demo, DemoFailed
@@ -74,20 +83,32 @@ def demo(
         complete = False
         began = time.monotonic()
 
-        async def done(report: Report) -> None:
+        async def ended(report: Report | None = None) -> None:
             nonlocal complete
             complete = True
-            show(report)
             phase(
                 f"Done in {time.monotonic() - began:.0f} s"
                 + ("" if stay else ". With --stay, everything keeps running")
             )
             if stay:
-                show_connections(report)
+                if report is not None:
+                    show_connections(report)
                 phase("Everything keeps running: stop it with Ctrl-C")
                 await interrupted.wait()
 
-        running = asyncio.create_task(Demo(shown, directory, matches, phase, progress, done, prove, Watch()).run())
+        async def done(report: Report) -> None:
+            show(report)
+            await ended(report)
+
+        async def decided(report: DisputeReport) -> None:
+            show_dispute(report)
+            await ended()
+
+        if dispute:
+            course = DisputeDemo(shown, directory, phase, lambda text: progress(1, text), Watch(), decided).run()
+        else:
+            course = Demo(shown, directory, matches, phase, progress, done, prove, Watch()).run()
+        running = asyncio.create_task(course)
         waiting = asyncio.create_task(interrupted.wait())
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -163,6 +184,37 @@ def show(report: Report) -> None:
     out.print(
         f"{transactions:,} transactions with {gas:,} gas were played off-chain at no fee. Claiming and settling "
         f"{count} matches took {report.settling_gas:,} gas on L1: {report.settling_gas // count:,} a match.",
+        highlight=False,
+    )
+
+
+def show_dispute(report: DisputeReport) -> None:
+    """What a dispute cost whom."""
+    print_table(
+        "L1 transactions",
+        ["Who", "What", "Gas", "Fee"],
+        [(step.who, step.what, f"{step.gas:,}", _fee(step.fee)) for step in report.steps],
+    )
+    print_table(
+        "Who has won and lost",
+        ["Account", "Before", "After", "Won or lost", "Fees paid to L1"],
+        [
+            (
+                standing.who,
+                ether(standing.before, 6),
+                ether(standing.after, 6),
+                _signed(standing.after - standing.before + standing.fees),
+                _fee(standing.fees),
+            )
+            for standing in report.standings
+        ],
+    )
+    out.print(
+        f"{ether(report.burnt, 6)} of lost bonds and stakes are burnt. The match: {report.outcome}.", highlight=False
+    )
+    out.print(
+        f"From the lie to its verdict {report.lie_to_verdict:.0f} s, of which {report.fault_seconds:.0f} s made the "
+        f"fault proof; the proof against the griefer took {report.validity_seconds:.0f} s.",
         highlight=False,
     )
 

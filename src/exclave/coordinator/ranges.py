@@ -39,13 +39,20 @@ CAPACITY = {
 }
 
 
-def block_bytes(mode: DataMode) -> int:
-    """Bytes of transactions, each with the length before it, that any block may have and still be claimed.
+ANSWERABLE_BYTES = 65_000
+"""Bytes of a block's transactions that one L1 transaction can show when the block is demanded (docs/disputes.md), also
+if all of them are of the smallest kind, which the ABI nearly doubles."""
+
+
+def block_bytes(mode: DataMode, *, disputable: bool = False) -> int:
+    """Bytes of transactions, each with the length before it, that any block may have and still be claimed and, where
+    claims can be disputed, shown on L1.
 
     They may be incompressible: zlib then adds less than a 2,048th, and the stream, the block's lists and its time take
     less than 128 bytes.
     """
-    return CAPACITY[mode] - CAPACITY[mode] // 2048 - 128
+    claimable = CAPACITY[mode] - CAPACITY[mode] // 2048 - 128
+    return min(claimable, ANSWERABLE_BYTES) if disputable else claimable
 
 
 class RangeTooLarge(Exception):

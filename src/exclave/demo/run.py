@@ -135,14 +135,14 @@ class Demo:
             contracts = await self.game.deploy(chain, deployer, template.template_id, terms)
 
             self.phase("Starting the node")
-            config = self._configure(l1_url, chain, terms)
-            with Store(self._database_url) as store:
+            config = write_configuration(self.directory, l1_url, chain, terms)
+            with Store(database_url(self.directory)) as store:
                 store.migrate()
                 store.templates.put(template)
             keys = {"EXCLAVE_PRIVATE_KEY": signer.key.hex(), "EXCLAVE_OPERATOR_KEY": operator.key.hex()}
             running = await stack.enter_async_context(node(config, keys, self.directory / "node.log"))
             url = await running.wait_for_line(r'"rpc": ?"(http://[^"]+)"')
-            course = _Course(self, chain, RpcClient(url), url, running)
+            course = Course(self.game, self.progress, chain, RpcClient(url), url, running)
 
             seats = self.game.players_per_match
             tables = [[await chain.new_account() for _ in range(seats)] for _ in range(self.matches)]
@@ -157,7 +157,7 @@ class Demo:
                 self.progress(number, f"session {session_id}; L1's next block gives its seed")
 
             self.phase("Playing them in parallel, each on a chain of its own")
-            played = await _together(course.play(match) for match in opened)
+            played = await _together(course.play_and_settle(match) for match in opened)
 
             self.phase("Settled on L1: the winners withdraw their prizes")
             outcomes = await _together(self.game.pay_out(chain, match) for match, _ in played)
@@ -169,7 +169,7 @@ class Demo:
             proven = None
             if proving is not None:
                 self.phase("Proving a block of match 1, as if it had been challenged")
-                with Store(self._database_url) as store:
+                with Store(database_url(self.directory)) as store:
                     proven = await proving.prove(store, opened[0].session_id)
 
             def balance(name: str, account: LocalAccount) -> Balance:
@@ -202,44 +202,49 @@ class Demo:
             )
             await self.done(report)
 
-    @property
-    def _database_url(self) -> str:
-        return f"sqlite:///{self.directory}/data/exclave.db"
 
-    def _configure(self, l1_url: str, chain: DemoChain, terms: Terms) -> Path:
-        path = self.directory / "exclave.toml"
-        path.write_text(
-            file_template(
-                {
-                    "node.data_dir": str(self.directory / "data"),
-                    "node.port": 0,
-                    "node.local_sessions": True,
-                    "l1.rpc_urls": [l1_url],
-                    "l1.chain_id": L1_CHAIN_ID,
-                    "l1.zk_relayer": "0x" + chain.zk_relayer.hex(),
-                    "l1.start_block": chain.deployed_in,
-                    "l1.confirmations": 1,
-                    "l1.poll_interval": 0.5,
-                    "signer.kind": "environment",
-                    "operator.kind": "environment",
-                    "accept.verifiers": ["0x" + terms.verifier.hex()],
-                    "accept.programs": ["0x" + terms.program_id.hex()],
-                    # Long enough for all matches, which end about together, to share a claim.
-                    "coordinator.batch_delay": BATCH_SECONDS,
-                    "coordinator.poll_interval": 0.5,
-                    "coordinator.retry_delay": 2.0,
-                    "logging.format": "json",
-                }
-            )
+def database_url(directory: Path) -> str:
+    """Of the demo's node."""
+    return f"sqlite:///{directory}/data/exclave.db"
+
+
+def write_configuration(directory: Path, l1_url: str, chain: DemoChain, terms: Terms) -> Path:
+    """The configuration file of the demo's node, which serves sessions with these terms."""
+    path = directory / "exclave.toml"
+    path.write_text(
+        file_template(
+            {
+                "node.data_dir": str(directory / "data"),
+                "node.port": 0,
+                "node.local_sessions": True,
+                "l1.rpc_urls": [l1_url],
+                "l1.chain_id": L1_CHAIN_ID,
+                "l1.zk_relayer": "0x" + chain.zk_relayer.hex(),
+                "l1.start_block": chain.deployed_in,
+                "l1.confirmations": 1,
+                "l1.poll_interval": 0.5,
+                "signer.kind": "environment",
+                "operator.kind": "environment",
+                "accept.dispute_games": ["0x" + terms.dispute_game.hex()],
+                "accept.verifiers": ["0x" + terms.verifier.hex()],
+                "accept.programs": ["0x" + terms.program_id.hex()],
+                # Long enough for all matches, which end about together, to share a claim.
+                "coordinator.batch_delay": BATCH_SECONDS,
+                "coordinator.poll_interval": 0.5,
+                "coordinator.retry_delay": 2.0,
+                "logging.format": "json",
+            }
         )
-        return path
+    )
+    return path
 
 
 @dataclass
-class _Course:
-    """The demo's matches, on a running node."""
+class Course:
+    """Matches on a running node. `progress(match, text)` shows what is happening."""
 
-    demo: Demo
+    game: DemoGame
+    progress: Callable[[int, str], None]
     chain: DemoChain
     rpc: RpcClient
     url: str
@@ -250,29 +255,33 @@ class _Course:
         self.running.check()
         return await asyncio.to_thread(self.rpc.call, method, *params)
 
-    async def play(self, match: Match) -> tuple[Match, Played]:
+    async def play_and_settle(self, match: Match) -> tuple[Match, Played]:
         """A match from its opening to its settlement."""
+        played = await self.play(match)
+        self.progress(match.number, "waiting to be claimed on L1 together with the others")
+        await self.until(match, ("claimed", "settled"))
+        self.progress(match.number, f"claimed: open to review for {CHALLENGE_WINDOW} s")
+        await self.until(match, ("settled",))
+        self.progress(match.number, "settled")
+        return match, played
+
+    async def play(self, match: Match) -> Played:
+        """A match from its opening to its end."""
 
         def progress(text: str) -> None:
-            self.demo.progress(match.number, text)
+            self.progress(match.number, text)
 
-        session = await self._until(match, ("running", "ended", "claimed", "settled"))
+        session = await self.until(match, ("running", "ended", "claimed", "settled"))
         chain_id = chain_id_of(session)
         url = f"{self.url}/session/{match.session_id}"
         progress(f"JSON-RPC at {url}, chain id {chain_id}")
         try:
-            played = await self.demo.game.play(url, chain_id, match, progress)
+            return await self.game.play(url, chain_id, match, progress)
         except GameFailed:
             self.running.check()  # that is why, if so
             raise
-        progress("waiting to be claimed on L1 together with the others")
-        await self._until(match, ("claimed", "settled"))
-        progress(f"claimed: open to review for {CHALLENGE_WINDOW} s")
-        await self._until(match, ("settled",))
-        progress("settled")
-        return match, played
 
-    async def _until(self, match: Match, statuses: tuple[str, ...]) -> dict[str, Any]:
+    async def until(self, match: Match, statuses: tuple[str, ...]) -> dict[str, Any]:
         """The session once it is in one of these statuses. Raises `DemoFailed`, `ProcessFailed`."""
         deadline = time.monotonic() + PHASE_SECONDS
         status = "unknown to the node"

@@ -330,7 +330,8 @@ class SessionHost:
         init = inclusion_delay = data_bytes = None
         if session.status is not SessionStatus.LOCAL:
             terms = Terms.decode(session.terms)
-            inclusion_delay, data_bytes = terms.inclusion_delay, block_bytes(terms.data_mode)
+            inclusion_delay = terms.inclusion_delay
+            data_bytes = block_bytes(terms.data_mode, disputable=any(terms.dispute_game))
             init = init_message(
                 session.chain_id,
                 session.config_hash,

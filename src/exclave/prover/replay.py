@@ -42,7 +42,7 @@ def prepare(
             f"session {session_id} has blocks 1 to {head.number}; blocks {first} to {last} can't be proven"
         )
     configuration = session.configuration().preimage(l1_chain_id, zk_relayer)
-    with _restored(store, session, last, l1_chain_id, zk_relayer) as engine:
+    with restored(store, session, last, l1_chain_id, zk_relayer) as engine:
         run = engine.guest_run(
             session_id,
             first - 1,
@@ -55,7 +55,7 @@ def prepare(
 
 
 @contextmanager
-def _restored(
+def restored(
     store: Store, session: Session, last: int, l1_chain_id: int, zk_relayer: bytes
 ) -> Iterator[_engine.Engine]:
     """An engine with the session as it was after block `last`, in which nothing happens."""

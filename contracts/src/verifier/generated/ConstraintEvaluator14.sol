@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Written by crates/prover/src/bin/generate-verifier.rs: don't edit.
+// Written by `exclave-prover generate`: don't edit.
 pragma solidity ^0.8.30;
 
 /// @title Constraints and interactions of some AIRs, evaluated at the openings in the calldata (docs/proof-verifier.md).
