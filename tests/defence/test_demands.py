@@ -92,12 +92,12 @@ async def test_a_block_too_large_for_a_transaction_is_answered_by_a_proof(
     monkeypatch.setattr("exclave.node.sessions.block_bytes", lambda mode, **_: 700_000)
     async with running_node(arena.world, tmp_path, monkeypatch, accept=arena.accept, prover=TestProver.ready()) as node:
         world = arena.world
-        session_id = world.open_session(target=8, terms=arena.terms(DataMode.BLOB))
+        session_id = world.open_session(target=1, terms=arena.terms(DataMode.BLOB))
         await node.opened(session_id)
         await node.in_memory(session_id)
-        move = call_data("increment(uint256)", 1) + bytes(70_000)
+        move = call_data("increment(uint256)", 1) + bytes(130_500)
         chain_id = world.chain_id(session_id)
-        raw = [signed_call(PLAYERS[0], chain_id, nonce, world.template.game, move) for nonce in range(8)]
+        raw = [signed_call(PLAYERS[0], chain_id, 0, world.template.game, move)]
         node.node.engine.submit(session_id, raw)
         claim_id = await node.claimed(session_id)
         leaf = arena.leaf(node.node.store, claim_id)
