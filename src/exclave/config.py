@@ -369,6 +369,45 @@ class CoordinatorConfig(Section):
     )
 
 
+class DefenceConfig(Section):
+    """Answers to disputes about this node's claims, where `accept.dispute_games` has contracts."""
+
+    enabled: bool = Field(True, description="Answer disputes. `false`: claims that are disputed lose their bonds.")
+    prover: FilePath | None = Field(
+        None,
+        description=(
+            "The program `exclave-prover`, which answers challenges. Default: what `EXCLAVE_PROVER` names, a "
+            "checkout's, or the one in `PATH`. Its proofs are kept in `proofs` of node.data_dir."
+        ),
+    )
+    parallel_proofs: int = Field(1, ge=1, le=64, description="Proofs made at the same time. Each takes gigabytes.")
+    segment_memory: int = Field(
+        9216,
+        ge=1024,
+        le=65536,
+        description=(
+            "MiB that the proof of one segment may take, by an estimate which is nearly twice what it takes. Less "
+            "makes longer proofs."
+        ),
+    )
+    poll_interval: Seconds = Field(5.0, description="Seconds between looks at disputes.")
+    retry_delay: Seconds = Field(30.0, description="Seconds before an answer or a proof that failed is tried again.")
+    withdraw_above_ether: Decimal = Field(
+        Decimal("0.1"),
+        ge=0,
+        description="Ether won in disputes from which on it is withdrawn to the signer; 0 leaves it in the contract.",
+    )
+    claims_anew: int = Field(
+        1,
+        ge=0,
+        le=10,
+        description=(
+            "How often a session is claimed again after its claim died because a dispute had no answer in time, if "
+            "what was claimed is right. Each claim locks a bond. 0: a person decides (`exclave session retry`)."
+        ),
+    )
+
+
 class FeesConfig(Section):
     """What L1 transactions may cost."""
 
@@ -441,6 +480,7 @@ class Config(Section):
     operator: OperatorConfig
     accept: AcceptConfig = Field(default_factory=AcceptConfig)  # type: ignore[arg-type]
     coordinator: CoordinatorConfig = Field(default_factory=CoordinatorConfig)  # type: ignore[arg-type]
+    defence: DefenceConfig = Field(default_factory=DefenceConfig)  # type: ignore[arg-type]
     fees: FeesConfig = Field(default_factory=FeesConfig)  # type: ignore[arg-type]
     limits: LimitsConfig = Field(default_factory=LimitsConfig)  # type: ignore[arg-type]
     logging: LoggingConfig = Field(default_factory=LoggingConfig)  # type: ignore[arg-type]

@@ -96,3 +96,18 @@ def test_doctor_survives_an_l1_node_that_answers_nonsense(exclave: Run, node: tu
         answers["eth_chainId"] = None
         verdict, detail = finding(exclave("doctor", "--json", code=1, **config), "L1 node 1")
         assert verdict == "failed" and "no quantity" in detail
+
+
+def test_doctor_looks_for_the_prover_where_claims_can_be_challenged(
+    exclave: Run, node: tuple[World, NodeProcess]
+) -> None:
+    _, process = node
+    check = ("doctor", "--json", "--config", str(process.config_path))
+    found = json.loads(exclave(*check, **KEYS).stdout)
+    assert not any(entry["check"] == "prover" for entry in found)
+    disputable = {**KEYS, "EXCLAVE_ACCEPT__DISPUTE_GAMES": "0x" + "11" * 20}
+    missing = exclave(*check, code=1, **disputable, EXCLAVE_DEFENCE__PROVER="/nowhere/exclave-prover")
+    assert finding(missing, "prover") == ("failed", "/nowhere/exclave-prover is no program")
+    assert finding(exclave(*check, **disputable, EXCLAVE_DEFENCE__PROVER="/bin/true"), "prover")[0] == "ok"
+    off = exclave(*check, **disputable, EXCLAVE_DEFENCE__ENABLED="false")
+    assert finding(off, "prover")[0] == "warning"

@@ -354,6 +354,8 @@ async def test_methods_answer_as_their_document_says(
             "zkcop_getClaimsBySession": [session_id],
             "zkcop_getClaimProof": [session_id],
             "zkcop_getClaimData": [claim_id],
+            "zkcop_listDisputes": [session_id, True],
+            "zkcop_getRawBlocks": [session_id],
             "zkcop_listL1Transactions": [],
             "zkcop_getL1Transaction": [keys[0]],
             "zkcop_getL1TransactionsBySession": [session_id],

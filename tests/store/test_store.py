@@ -74,6 +74,9 @@ def test_a_database_of_version_1_becomes_what_a_new_one_is(database_url: str) ->
         with store.transaction() as connection:
             store.following.advance("relayer", block_1, connection=connection)
             for statement in (
+                "DROP TABLE proof_plans",
+                "DROP TABLE leaf_events",
+                "DROP TABLE disputes",
                 "DROP TABLE session_changes",
                 "DROP TABLE processes",
                 "ALTER TABLE followed_blocks DROP COLUMN timestamp",

@@ -17,6 +17,7 @@ from exclave.node.node import Node
 from exclave.node.templates import import_template
 from exclave.protocol import SessionClaim
 from exclave.protocol.constants import ZERO_HASH
+from exclave.prover import Prover
 from exclave.store import Claim
 from support.anvil import account
 from support.world import OPERATOR_KEY, PLAYERS, World
@@ -47,6 +48,7 @@ def make_config(world: World, directory: Path, **changes: Any) -> Config:
         "operator": {"kind": "environment"},
         "accept": {},
         "coordinator": {"batch_delay": 0, "poll_interval": 0.1, "retry_delay": 0.1},
+        "defence": {"poll_interval": 0.1, "retry_delay": 0.1, "withdraw_above_ether": 0},
         "fees": {"bump_after": 5},
     }
     for section, keys in changes.items():
@@ -56,12 +58,17 @@ def make_config(world: World, directory: Path, **changes: Any) -> Config:
 
 @contextlib.asynccontextmanager
 async def running_node(
-    world: World, directory: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any
+    world: World,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    prover: Prover | None = None,
+    **changes: Any,
 ) -> AsyncIterator[RunningNode]:
-    """A started node with the world's template."""
+    """A started node with the world's template. `prover`: what makes its proofs."""
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    async with Node(make_config(world, directory, **changes)).running() as node:
+    async with Node(make_config(world, directory, **changes), prover=prover).running() as node:
         import_template(node.store, node.engine, world.template.data)
         async with httpx.AsyncClient(timeout=30) as client:
             yield RunningNode(world, node, client)

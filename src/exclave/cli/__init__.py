@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exclave import __version__
-from exclave.cli import claim, config, demo, doctor, node, prove, session, template
+from exclave.cli import claim, config, demo, doctor, node, operator, player, prove, session, template
 from exclave.cli.output import fail
 from exclave.config import ConfigError
 from exclave.rpc.client import RpcFailure
@@ -30,6 +30,8 @@ app.command("verify")(prove.verify)
 app.add_typer(template.app, name="template")
 app.add_typer(session.app, name="session")
 app.add_typer(claim.app, name="claim")
+app.add_typer(player.app, name="player")
+app.add_typer(operator.app, name="operator")
 app.add_typer(config.app, name="config")
 
 

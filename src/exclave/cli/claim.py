@@ -87,3 +87,35 @@ def show(
                 for s in found["sessions"]
             ],
         )
+
+
+@app.command()
+def disputes(
+    session: Annotated[int | None, typer.Option(min=1, help="Only those about this session.", metavar="ID")] = None,
+    unanswered: Annotated[bool, typer.Option("--open", help="Only those that have no answer yet.")] = False,
+    rpc: RpcUrl = DEFAULT_URL,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """List disputes about the node's claims, the nearest deadline first."""
+    found = RpcClient(rpc).call("zkcop_listDisputes", session, unanswered, limit)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        None,
+        ["Claim", "Session", "Asked", "Status", "Deadline", "Bond", "Paid", "By"],
+        [
+            (
+                number(d["claimId"]),
+                number(d["sessionId"]),
+                f"{d['kind']} {number(d['number'])}",
+                d["status"],
+                moment(int(d["deadline"], 16)),
+                ether(int(d["bond"], 16)),
+                "-" if d["paid"] is None else ether(int(d["paid"], 16)),
+                d["opener"],
+            )
+            for d in found
+        ],
+    )

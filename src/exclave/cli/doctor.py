@@ -26,6 +26,8 @@ from exclave.cli.output import err, escape, ether, out, print_json
 from exclave.config import Config, ConfigError, KeySource, SignerConfig, load_config
 from exclave.l1.signers import SignerError, SignerUnavailable, Web3Signer
 from exclave.protocol import address_bytes, address_of
+from exclave.prover.errors import ProverMissing
+from exclave.prover.local import find_program
 from exclave.store import DatabaseTooOld, Store, StoreError
 
 CHECKOUT = Path(exclave.__file__).resolve().parents[2]
@@ -137,6 +139,8 @@ def check_config(config: Config, *, verify_database: bool = False) -> Iterator[F
             "use two: the operator's key signs every block, the signer's pays, and each can then be replaced alone",
         )
     yield from check_l1(config, signer)
+    if any(int(game, 16) for game in config.accept.dispute_games):
+        yield check_prover(config)
 
 
 def check_python() -> Finding:
@@ -191,6 +195,22 @@ def check_anvil() -> Finding:
     except (OSError, subprocess.SubprocessError) as error:
         return warning("anvil", f"doesn't run: {error}", remedy)
     return ok("anvil", answer.split("\n")[0].strip())
+
+
+def check_prover(config: Config) -> Finding:
+    """The program that answers challenges is there. Without it a claim that is challenged loses its bond."""
+    remedy = "run scripts/build-prover in a checkout, or name the program in defence.prover"
+    if not (config.defence.enabled and config.coordinator.enabled):
+        return warning("prover", "disputes aren't answered (defence.enabled)", "claims that are disputed are lost")
+    program = config.defence.prover
+    if program is not None:
+        if not os.access(program, os.X_OK):
+            return failed("prover", f"{program} is no program", remedy)
+        return ok("prover", str(program))
+    try:
+        return ok("prover", str(find_program()))
+    except ProverMissing as error:
+        return failed("prover", str(error), remedy)
 
 
 def check_disk(config: Config) -> Finding:

@@ -7,15 +7,14 @@ Each pass looks at the work list in the store (`jobs`) and takes every job one s
 
 Every effect on L1 is an intent with a deterministic key, written in the transaction that moves the jobs (INVARIANT I7).
 What L1 has (claims, settlements) is told by the Relayer, which writes it into the same tables. So a pass may be cut off
-anywhere, and the next one goes on. Disputes add states between CLAIMED and SETTLEABLE: a claim that is held isn't
-settled.
+anywhere, and the next one goes on. A leaf that a dispute holds stays CLAIMED until it is free again; the claim's other
+leaves settle meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, or_, select
 
+from exclave.coordinator.attempts import Attempts
 from exclave.coordinator.batching import Proposal, fail_job, postpone_job, propose_batches
 from exclave.coordinator.calls import (
     L1SessionStatus,
@@ -39,7 +39,7 @@ from exclave.coordinator.stopper import Stopper
 from exclave.l1.blobs import pack_blobs
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.errors import L1Error, NodeError
-from exclave.l1.intents import OPEN_STATES, Intent, IntentConflict, IntentRefused, IntentState
+from exclave.l1.intents import Intent, IntentConflict, IntentRefused, IntentState
 from exclave.l1.transaction_manager import EthTxManager
 from exclave.l1.values import L1Header
 from exclave.node.acceptance import AcceptancePolicy
@@ -152,6 +152,7 @@ class Coordinator:
         self._store = store
         self._intents = IntentRepository(store)
         self._manager = manager
+        self._attempts = Attempts(store, manager, settings.pause)
         self._settings = settings
         self._policy = policy
         self._stopper = stopper
@@ -346,7 +347,7 @@ class Coordinator:
         self._manager.notify()
 
     def _settleable(self, l1_time: int) -> list[int]:
-        """Claims of this node whose window is over, with sessions left to settle and no dispute about them."""
+        """Claims of this node whose window is over, with sessions left to settle."""
         jobs, claims = schema.jobs, schema.claims
         query = (
             select(jobs.c.claim_id)
@@ -354,7 +355,7 @@ class Coordinator:
             .where(
                 jobs.c.state == JobState.CLAIMED,
                 jobs.c.not_before <= self._store.now(),
-                claims.c.status == ClaimStatus.POSTED,
+                claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.HELD]),
                 claims.c.settleable_at <= l1_time,
             )
             .distinct()
@@ -376,7 +377,12 @@ class Coordinator:
             sessions: dict[int, Session] = {}
             results: dict[int, bytes] = {}
             jobs: list[Job] = []
-            for leaf in decoded:
+            standing = self._store.disputes.standing(claim_id, connection=tx)
+            # INVARIANT I5: a leaf in dispute keeps its own session only.
+            disputed = {
+                index for index, leaf_standing in standing.items() if leaf_standing.held or leaf_standing.killed
+            }
+            for index, leaf in enumerate(decoded):
                 session = self._store.sessions.get(leaf.session_id, connection=tx)
                 if session is None or (session.config_hash, session.seed) != (leaf.config_hash, leaf.seed):
                     continue  # INVARIANT I5: L1 replaced it since; the other leaves can be settled
@@ -387,6 +393,8 @@ class Coordinator:
                         continue
                     results[leaf.session_id] = head.result
                 sessions[leaf.session_id] = session
+                if index in disputed:
+                    continue
                 before = None
                 for job in self._store.jobs.of_session(leaf.session_id, connection=tx):
                     mine = job.first_number == leaf.first_number and job.claim_id == claim_id
@@ -452,7 +460,10 @@ class Coordinator:
 
         def work(tx: Connection) -> None:
             for settlement in settlements:
-                intent = self._next_attempt(settlement.series, settlement.data, tx, settlement.gas_limit)
+                # The keys of a series are counted, not taken from the jobs' attempts, which begin anew after a reorg.
+                intent = self._attempts.next_intent(
+                    settlement.series, self._settings.zk_relayer, settlement.data, tx, settlement.gas_limit
+                )
                 for job in settlement.jobs:
                     self._store.jobs.move(
                         job.session_id,
@@ -470,18 +481,6 @@ class Coordinator:
         for settlement in settlements:
             sessions = [job.session_id for job in settlement.jobs]
             log.info("settlement recorded", intent=settlement.series, sessions=sessions)
-
-    def _next_attempt(self, series: str, data: bytes, tx: Connection, gas_limit: int | None = None) -> Intent:
-        """A call of ZkRelayer under the next key of its series; under the last one while that may still take effect.
-
-        The keys of a series are counted, not taken from the jobs' attempts, which begin anew after a reorg.
-        """
-        earlier = self._intents.series(series, connection=tx)
-        intent = Intent(key=f"{series}:{len(earlier)}", to=self._settings.zk_relayer, data=data, gas_limit=gas_limit)
-        if not earlier or earlier[-1].state not in OPEN_STATES or earlier[-1].sender != self._manager.address:
-            return intent
-        same = earlier[-1].effect_hash == intent.effect_hash()
-        return dataclasses.replace(intent, key=earlier[-1].key) if same else intent
 
     # -- what failed ------------------------------------------------------------------------------------------------
 
@@ -544,7 +543,7 @@ class Coordinator:
             if record.released or record.held:
                 continue
             data = encode_release_bond(claim.claim_id, ClaimHeader.decode(claim.header))
-            await asyncio.to_thread(self._record_call, _release_key(claim), data)
+            await asyncio.to_thread(self._attempts.record, _release_key(claim), self._settings.zk_relayer, data)
             self._manager.notify()
             log.info("bond asked back", claim=claim.claim_id, wei=claim.bond)
 
@@ -557,7 +556,7 @@ class Coordinator:
         query = (
             select(claims.c.claim_id)
             .where(
-                claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.SETTLED]),
+                claims.c.status != ClaimStatus.DEAD,
                 ~select(jobs.c.session_id).where(unsettled).exists(),
                 claims.c.claimant == self._manager.address,
                 claims.c.released_block.is_(None),
@@ -568,7 +567,7 @@ class Coordinator:
 
         def work(tx: Connection) -> list[Claim]:
             found = [self._store.claims.get(claim_id, connection=tx) for claim_id in tx.scalars(query).all()]
-            return [claim for claim in found if claim is not None and self._may_try(_release_key(claim), tx)]
+            return [claim for claim in found if claim is not None and self._attempts.may_try(_release_key(claim), tx)]
 
         return self._store.read(work)
 
@@ -582,7 +581,7 @@ class Coordinator:
                 await asyncio.to_thread(self._store.sessions.set_callback_failed, session.session_id, None)
                 continue
             data = encode_retry_callback(session.configuration(), session.result or b"")
-            await asyncio.to_thread(self._record_call, _callback_key(session), data)
+            await asyncio.to_thread(self._attempts.record, _callback_key(session), self._settings.zk_relayer, data)
             self._manager.notify()
             log.info("outcome offered to the game again", session=session.session_id)
 
@@ -608,28 +607,10 @@ class Coordinator:
             return [
                 session
                 for session in found
-                if session is not None and self._may_try(_callback_key(session), tx, CALLBACK_ATTEMPTS)
+                if session is not None and self._attempts.may_try(_callback_key(session), tx, CALLBACK_ATTEMPTS)
             ]
 
         return self._store.read(work)
-
-    # -- calls that anybody might make ------------------------------------------------------------------------------
-
-    def _may_try(self, series: str, tx: Connection, most: int | None = None) -> bool:
-        """Whether the next attempt at a call is due: none is under way, and the last one failed long enough ago."""
-        earlier = self._intents.series(series, connection=tx)
-        if not earlier:
-            return True
-        last = earlier[-1]
-        if last.state in OPEN_STATES or (most is not None and len(earlier) >= most):
-            return False
-        return self._store.now() >= last.updated_at + self._settings.pause(len(earlier) - 1)
-
-    def _record_call(self, series: str, data: bytes) -> None:
-        def work(tx: Connection) -> None:
-            self._manager.record(self._next_attempt(series, data, tx), connection=tx)
-
-        self._store.run(work)
 
 
 def _settle_key(claim: Claim) -> str:

@@ -329,6 +329,21 @@ def encode_reclaim(claim_id: int, index: int, kind: DisputeKind, number: int) ->
     return _call("reclaim", claim_id, index, int(kind), number)
 
 
+def encode_bond_account(account: bytes) -> bytes:
+    """`bondAccount`."""
+    return _call("bondAccount", account)
+
+
+def encode_withdraw(amount: int, to: bytes) -> bytes:
+    """`withdraw`: wei of the sender's deposit."""
+    return _call("withdraw", amount, to)
+
+
+def encode_stakes() -> bytes:
+    """`stakes`: the address of the contract that has the operators' stakes."""
+    return _call("stakes")
+
+
 def encode_rules() -> bytes:
     """`rules`."""
     return _call("rules")
@@ -484,11 +499,23 @@ class LeafContradicted:
     reporter: bytes
 
 
-DisputeEvent = DisputeOpened | DisputeAnswered | LeafUnproven | LeafProvenWrong | LeafContradicted
+@dataclass(frozen=True, slots=True)
+class BondReclaimed:
+    """The leaf died of another dispute: this one's bond went back to `opener`."""
+
+    claim_id: int
+    index: int
+    kind: DisputeKind
+    number: int
+    opener: bytes
+
+
+DisputeEvent = DisputeOpened | DisputeAnswered | BondReclaimed | LeafUnproven | LeafProvenWrong | LeafContradicted
 
 SIGNATURES: Final = {
     "DisputeOpened": "DisputeOpened(uint64,uint32,uint8,uint64,address,uint256,uint256)",
     "DisputeAnswered": "DisputeAnswered(uint64,uint32,uint8,uint64,address,uint256)",
+    "BondReclaimed": "BondReclaimed(uint64,uint32,uint8,uint64,address)",
     "LeafUnproven": "LeafUnproven(uint64,uint32,address)",
     "LeafProvenWrong": "LeafProvenWrong(uint64,uint32,address)",
     "LeafContradicted": "LeafContradicted(uint64,uint32,address)",
@@ -501,7 +528,7 @@ def read_event(log: L1Log) -> DisputeEvent | None:
     name = TOPICS.get(log.topics[0]) if log.topics else None
     if name is None:
         return None
-    if len(log.topics) != (4 if name.startswith("Dispute") else 3):
+    if len(log.topics) != (3 if name.startswith("Leaf") else 4):
         raise DecodeError(f"not a {name}")
     claim_id, index = (int.from_bytes(topic, "big") for topic in log.topics[1:3])
     if name == "DisputeOpened":
@@ -510,6 +537,9 @@ def read_event(log: L1Log) -> DisputeEvent | None:
     if name == "DisputeAnswered":
         number, answerer, paid = decode_abi(["uint64", "address", "uint256"], log.data)
         return DisputeAnswered(claim_id, index, _kind(log), number, address_bytes(answerer), paid)
+    if name == "BondReclaimed":
+        number, opener = decode_abi(["uint64", "address"], log.data)
+        return BondReclaimed(claim_id, index, _kind(log), number, address_bytes(opener))
     (who,) = decode_abi(["address"], log.data)
     if name == "LeafUnproven":
         return LeafUnproven(claim_id, index, address_bytes(who))

@@ -30,6 +30,16 @@ CLAIMS_SENT = Counter("exclave_claims", "Claims recorded for sending to L1")
 SETTLEMENTS_SENT = Counter("exclave_settlements", "Settlements recorded for sending to L1")
 SESSIONS_STOPPED = Counter("exclave_sessions_stopped", "Sessions stopped after their deadline")
 
+DISPUTES_OPEN = Gauge("exclave_disputes_open", "Disputes about this node's claims that have no answer yet")
+DISPUTE_SECONDS_LEFT = Gauge(
+    "exclave_dispute_seconds_left", "L1 time until the nearest deadline of a dispute; infinite while there is none"
+)
+DISPUTE_SECONDS_LEFT.set(float("inf"))
+DISPUTES_MISSED = Counter("exclave_disputes_missed", "Deadlines of disputes that passed without an answer")
+DISPUTE_ANSWERS = Counter("exclave_dispute_answers", "Answers to disputes recorded for sending to L1", ["kind"])
+PROOFS_RUNNING = Gauge("exclave_proofs_running", "Proofs being made for disputes")
+PROOFS_FAILED = Counter("exclave_proofs_failed", "Attempts to make a proof for a dispute that failed")
+
 SIGNER_BALANCE = Gauge("exclave_signer_balance_ether", "What the signer of L1 transactions has")
 
 WORKER_RESTARTS = Counter("exclave_worker_restarts", "Workers that ended and were started again")

@@ -27,6 +27,8 @@ from exclave.coordinator.calls import ZkRelayerReader
 from exclave.coordinator.coordinator import Coordinator
 from exclave.coordinator.settings import CoordinatorSettings
 from exclave.coordinator.stopper import Stopper
+from exclave.defence.defence import Defence
+from exclave.defence.settings import DefenceSettings
 from exclave.l1.client import ClientSettings, L1Client
 from exclave.l1.errors import L1Error, NodeError
 from exclave.l1.fees import FeeSettings
@@ -45,10 +47,13 @@ from exclave.node.sync import SessionSync
 from exclave.node.templates import Workshop
 from exclave.node.worker import Worker, worker_directory
 from exclave.protocol import ProtocolError, address_bytes, address_of, chain_id_base
+from exclave.protocol.constants import ZERO_ADDRESS
+from exclave.prover import LocalProver, Prover, ProverMissing
 from exclave.relayer.relayer import Relayer, RelayerSettings
 from exclave.rpc.batches import BatchMethods
 from exclave.rpc.claims import ClaimMethods
 from exclave.rpc.client import RpcClient, RpcFailure
+from exclave.rpc.disputes import DisputeMethods
 from exclave.rpc.errors import RpcError
 from exclave.rpc.node_info import Identity, NodeMethods
 from exclave.rpc.registry import Registry
@@ -109,15 +114,19 @@ async def run_node(config: Config, worker: Worker | None = None) -> int:
 class Node:
     """A node's parts. `running()` starts and stops them."""
 
-    def __init__(self, config: Config, worker: Worker | None = None) -> None:
-        """`worker`: which of the processes of `exclave node --workers` it is, None when it is alone."""
+    def __init__(self, config: Config, worker: Worker | None = None, prover: Prover | None = None) -> None:
+        """`worker`: which of the processes of `exclave node --workers` it is, None when it is alone. `prover`: what
+        makes proofs for disputes, None for this machine's own as configured.
+        """
         self.config = config
+        self._prover = prover
         self.worker = worker
         self.shares = config.node.shared or worker is not None
         """Whether other processes use the database too."""
         self.zk_relayer = address_bytes(config.l1.zk_relayer)
         self.registry = Registry("Exclave", __version__)
         self.coordinator: Coordinator | None = None
+        self.defence: Defence | None = None
         self.port = 0
         self.operator: bytes
         self.store: Store
@@ -279,8 +288,40 @@ class Node:
             self._l1_changed,
             self._fence,
         )
+        if coordinator.enabled and self.config.defence.enabled:
+            self.defence = self._make_defence()
         low_balance = int(self.config.fees.low_balance_ether * 10**18)
         self.balance = BalanceWatch(self.l1, self.manager.address, low_balance)
+
+    def _make_defence(self) -> Defence:
+        config = self.config.defence
+        games = tuple(game for game in self.host.policy.dispute_games if game != ZERO_ADDRESS)
+        settings = DefenceSettings(
+            zk_relayer=self.zk_relayer,
+            l1_chain_id=self.config.l1.chain_id,
+            dispute_games=games,
+            parallel_proofs=config.parallel_proofs,
+            poll_interval=config.poll_interval,
+            retry_delay=config.retry_delay,
+            withdraw_above=int(config.withdraw_above_ether * 10**18),
+            claims_anew=config.claims_anew,
+        )
+        return Defence(self.l1, self.store, self.manager, settings, self._prover or self._local_prover(bool(games)))
+
+    def _local_prover(self, needed: bool) -> Prover | None:
+        """This machine's own prover; None where its program isn't there."""
+        config = self.config.defence
+        try:
+            return LocalProver(
+                self.config.node.data_dir / "proofs",
+                program=config.prover,
+                segment_memory=config.segment_memory << 20,
+                slots=config.parallel_proofs,
+            )
+        except ProverMissing as error:
+            if needed:
+                log.warning("claims that are challenged will be lost", reason=str(error))
+            return None
 
     def _compose_rpc(self) -> None:
         local = self.config.node.local_sessions
@@ -299,6 +340,7 @@ class Node:
             SessionMethods(self.store, self.host, self._public_url),
             BatchMethods(self.store),
             ClaimMethods(self.store),
+            DisputeMethods(self.store),
             TransactionMethods(self.store),
             TemplateMethods(self.store, workshop, self._public_url),
         ):
@@ -380,6 +422,8 @@ class Node:
         self.supervisor.start("relayer", self.relayer.run)
         if self.coordinator is not None:
             self.supervisor.start("coordinator", self.coordinator.run)
+        if self.defence is not None:
+            self.supervisor.start("defence", self.defence.run)
         return True
 
     async def _stand_by(self) -> None:
@@ -450,6 +494,8 @@ class Node:
         self.sync.notify()
         if self.coordinator is not None:
             self.coordinator.notify()
+        if self.defence is not None:
+            self.defence.notify()
 
     async def _catch_up(self) -> None:
         """L1 is the truth: what it did while the node was down is known before anything is served.

@@ -60,15 +60,10 @@ async def verify_onchain(
 
     Raises `ProofRefused`, and what `send` and the client raise.
     """
-    try:
-        proofs = (await l1.call(CallRequest(to=zk_verifier, data=contract.encode_proofs())))[12:]
-    except ExecutionReverted as error:
-        raise ProofRefused(f"there is no ZkVerifier at 0x{zk_verifier.hex()} on this L1") from error
-    if len(proofs) != 20:
-        raise ProofRefused(f"there is no ZkVerifier at 0x{zk_verifier.hex()} on this L1")
+    proofs = await find_proofs(l1, zk_verifier)
     receipts: list[L1Receipt] = []
     if await _ask(l1, proofs, contract.encode_is_verified(proof)) != contract.TRUE:
-        state = await _left_state(l1, proofs, sender, proof)
+        state = await left_state(l1, proofs, sender, proof)
         try:
             if state is None:
                 receipts.append(await send("verify a proof, part 1 of 2", proofs, contract.encode_begin(proof)))
@@ -79,6 +74,17 @@ async def verify_onchain(
     if await _ask(l1, zk_verifier, contract.encode_verify(proof)) != contract.TRUE:
         raise ProofRefused("the proof is valid, but not of this program and this statement")
     return receipts
+
+
+async def find_proofs(l1: L1Client, zk_verifier: bytes) -> bytes:
+    """The address of the contract that takes proofs for a verifier. Raises `ProofRefused` if it isn't a verifier."""
+    try:
+        proofs = (await l1.call(CallRequest(to=zk_verifier, data=contract.encode_proofs())))[12:]
+    except ExecutionReverted as error:
+        raise ProofRefused(f"there is no ZkVerifier at 0x{zk_verifier.hex()} on this L1") from error
+    if len(proofs) != 20:
+        raise ProofRefused(f"there is no ZkVerifier at 0x{zk_verifier.hex()} on this L1")
+    return proofs
 
 
 async def _ask(l1: L1Client, to: bytes, data: bytes) -> bytes:
@@ -92,7 +98,7 @@ def _state_in(receipt: L1Receipt) -> bytes:
     raise ProofRefused("the contract on L1 isn't the verifier of this version: it left no state")
 
 
-async def _left_state(l1: L1Client, proofs: bytes, sender: bytes, proof: Proof) -> bytes | None:
+async def left_state(l1: L1Client, proofs: bytes, sender: bytes, proof: Proof) -> bytes | None:
     """The state that an earlier verification of the sender's was left in; None if there is none, or it can't be found,
     and it begins anew.
     """

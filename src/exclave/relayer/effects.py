@@ -1,4 +1,7 @@
-"""What each event of ZkRelayer changes in the store. All may be done twice: events are read again after restarts."""
+"""What each event of ZkRelayer and of dispute contracts changes in the store.
+
+All may be done twice: events are read again after restarts.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,22 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import Connection, select, update
 
-from exclave.protocol import keccak256, session_chain_id
+from exclave.dispute.payloads import (
+    BondReclaimed,
+    DisputeAnswered,
+    DisputeOpened,
+    LeafContradicted,
+    LeafProvenWrong,
+    LeafUnproven,
+)
+from exclave.protocol import ClaimHeader, keccak256, session_chain_id
+from exclave.protocol.constants import ZERO_ADDRESS
 from exclave.relayer.events import (
     BondReleased,
     CallbackFailed,
     CheckpointConfirmed,
     ClaimPosted,
+    DisputeNews,
     Event,
     InconsistentEvent,
     LeafHeld,
@@ -31,16 +44,19 @@ from exclave.store import (
     ClaimStatus,
     InboxMessage,
     JobState,
+    LeafEvent,
     Rollback,
     Session,
     SessionStatus,
-    StateConflict,
     Store,
+    StoredDispute,
     schema,
 )
 
 log = structlog.get_logger(__name__)
 
+KILLED_BY = "a dispute killed claim"
+"""What the errors of jobs whose leaf is dead start with, before the claim's id."""
 
 Refusal = Callable[[Session], str | None]
 """Why this node serves a session not; None when it does."""
@@ -68,11 +84,13 @@ def record(
         case SessionAborted():
             return _abort(store, event, connection)
         case LeafHeld():
-            return _move_claim(store, event.claim_id, [ClaimStatus.POSTED], ClaimStatus.HELD, connection)
+            return _note(store, event, LeafEvent.HELD, connection)
         case LeafReleased():
-            return _move_claim(store, event.claim_id, [ClaimStatus.HELD], ClaimStatus.POSTED, connection)
+            return _note(store, event, LeafEvent.RELEASED, connection)
         case LeafKilled():
             return _kill(store, event, connection)
+        case DisputeNews():
+            return _dispute(store, event, connection)
         case BondReleased():
             return store.claims.set_released(event.claim_id, event.origin.block_number, connection=connection)
         case CallbackFailed():
@@ -244,18 +262,37 @@ def _finish_jobs(store: Store, session_id: int, transaction: bytes, connection: 
     )
 
 
-def _move_claim(
-    store: Store, claim_id: int, before: list[ClaimStatus], after: ClaimStatus, connection: Connection
-) -> bool:
-    try:
-        store.claims.set_status(claim_id, before, after, connection=connection)
-    except StateConflict:
+def _note(store: Store, event: LeafHeld | LeafReleased | LeafKilled, what: LeafEvent, connection: Connection) -> bool:
+    """What happened to a leaf of a claim that the node knows; whether that was new."""
+    if store.claims.get(event.claim_id, connection=connection) is None:
         return False
-    return True
+    origin = event.origin
+    new = store.disputes.record(
+        event.claim_id,
+        event.leaf_index,
+        what,
+        block=origin.block_number,
+        log_index=origin.log_index,
+        connection=connection,
+    )
+    _restate_claim(store, event.claim_id, connection)
+    return new
+
+
+def _restate_claim(store: Store, claim_id: int, connection: Connection) -> None:
+    """A claim is held while one of its leaves is: that is shown, the other leaves settle all the same."""
+    held = any(leaf.held for leaf in store.disputes.standing(claim_id, connection=connection).values())
+    status = ClaimStatus.HELD if held else ClaimStatus.POSTED
+    connection.execute(
+        update(schema.claims)
+        .where(schema.claims.c.claim_id == claim_id, schema.claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.HELD]))
+        .values(status=status)
+    )
 
 
 def _kill(store: Store, event: LeafKilled, connection: Connection) -> bool:
-    """The session must be claimed anew, by someone who looks at what was wrong first."""
+    """The session must be claimed anew, after a look at what was wrong first."""
+    new = _note(store, event, LeafEvent.KILLED, connection)
     jobs = schema.jobs.c
     changed = connection.execute(
         update(schema.jobs)
@@ -264,16 +301,88 @@ def _kill(store: Store, event: LeafKilled, connection: Connection) -> bool:
             jobs.leaf_index == event.leaf_index,
             jobs.state.not_in([JobState.SETTLED, JobState.FAILED]),
         )
-        .values(state=JobState.FAILED, error=f"a dispute killed claim {event.claim_id}", updated_at=store.now())
+        .values(state=JobState.FAILED, error=f"{KILLED_BY} {event.claim_id}", updated_at=store.now())
     )
-    moved = _move_claim(store, event.claim_id, [ClaimStatus.HELD], ClaimStatus.POSTED, connection)
     if changed.rowcount:
         log.error("a dispute killed a claim of this node", claim=event.claim_id, leaf=event.leaf_index)
-    return moved or bool(changed.rowcount)
+    return new or bool(changed.rowcount)
+
+
+def _dispute(store: Store, news: DisputeNews, connection: Connection) -> bool:
+    """A dispute about a claim of this node. Others' are others' business."""
+    event, origin = news.event, news.origin
+    claim = store.claims.get(event.claim_id, connection=connection)
+    if claim is None or not store.claims.leaves(event.claim_id, connection=connection):
+        return False
+    if ClaimHeader.decode(claim.header).dispute_game != news.contract:
+        return False
+    match event:
+        case DisputeOpened():
+            new = store.disputes.open(
+                StoredDispute(
+                    claim_id=event.claim_id,
+                    leaf_index=event.index,
+                    kind=event.kind,
+                    number=event.number,
+                    opener=event.opener,
+                    bond=event.bond,
+                    deadline=event.deadline,
+                    opened_block=origin.block_number,
+                    opened_transaction=origin.transaction_hash,
+                ),
+                connection=connection,
+            )
+            if new:
+                log.warning(
+                    "a claim of this node is disputed",
+                    claim=event.claim_id,
+                    leaf=event.index,
+                    kind=event.kind.name.lower(),
+                    number=event.number,
+                    opener="0x" + event.opener.hex(),
+                    deadline=event.deadline,
+                )
+            return new
+        case DisputeAnswered():
+            return store.disputes.close(
+                event.claim_id,
+                event.index,
+                event.kind,
+                event.number,
+                block=origin.block_number,
+                transaction=origin.transaction_hash,
+                answerer=event.answerer,
+                paid=event.paid,
+                connection=connection,
+            )
+        case BondReclaimed():
+            return store.disputes.close(
+                event.claim_id,
+                event.index,
+                event.kind,
+                event.number,
+                block=origin.block_number,
+                transaction=origin.transaction_hash,
+                answerer=ZERO_ADDRESS,
+                paid=0,
+                connection=connection,
+            )
+        case LeafUnproven() | LeafProvenWrong() | LeafContradicted():
+            cause = {LeafUnproven: LeafEvent.UNPROVEN, LeafProvenWrong: LeafEvent.WRONG}.get(type(event))
+            return store.disputes.record(
+                event.claim_id,
+                event.index,
+                cause or LeafEvent.CONTRADICTED,
+                block=origin.block_number,
+                log_index=origin.log_index,
+                connection=connection,
+            )
 
 
 def reopen_claims(store: Store, rollback: Rollback, connection: Connection) -> None:
-    """After a reorg that undid settlements: their claims are to be settled again."""
+    """After a reorg: the claims of settlements that it undid are to be settled again, and so are the leaves that were
+    killed in vanished blocks.
+    """
     reopened = select(schema.claim_sessions.c.claim_id).where(
         schema.claim_sessions.c.session_id.in_(rollback.reopened_sessions)
     )
@@ -282,6 +391,21 @@ def reopen_claims(store: Store, rollback: Rollback, connection: Connection) -> N
         .where(schema.claims.c.status == ClaimStatus.SETTLED, schema.claims.c.claim_id.in_(reopened))
         .values(status=ClaimStatus.POSTED)
     )
+    jobs = schema.jobs.c
+    for claim_id in rollback.changed_leaves:
+        _restate_claim(store, claim_id, connection)
+        standing = store.disputes.standing(claim_id, connection=connection)
+        killed = [index for index, leaf in standing.items() if leaf.killed]
+        connection.execute(
+            update(schema.jobs)
+            .where(
+                jobs.claim_id == claim_id,
+                jobs.leaf_index.not_in(killed),
+                jobs.state == JobState.FAILED,
+                jobs.error == f"{KILLED_BY} {claim_id}",
+            )
+            .values(state=JobState.CLAIMED, error=None, updated_at=store.now())
+        )
 
 
 def mark_settled_claims(store: Store, connection: Connection) -> list[int]:
@@ -292,11 +416,12 @@ def mark_settled_claims(store: Store, connection: Connection) -> list[int]:
     undecided = select(schema.claim_sessions.c.claim_id).where(schema.claim_sessions.c.session_id.not_in(decided))
     known = select(schema.claim_sessions.c.claim_id)
     query = select(schema.claims.c.claim_id).where(
-        schema.claims.c.status == ClaimStatus.POSTED,
+        schema.claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.HELD]),
         schema.claims.c.claim_id.in_(known),
         schema.claims.c.claim_id.not_in(undecided),
     )
     found = sorted(connection.scalars(query))
     for claim_id in found:
-        store.claims.set_status(claim_id, [ClaimStatus.POSTED], ClaimStatus.SETTLED, connection=connection)
+        before = [ClaimStatus.POSTED, ClaimStatus.HELD]
+        store.claims.set_status(claim_id, before, ClaimStatus.SETTLED, connection=connection)
     return found

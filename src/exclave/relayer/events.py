@@ -1,4 +1,4 @@
-"""The events of ZkRelayer that the node follows, decoded and checked against the protocol."""
+"""The events that the node follows, of ZkRelayer and of dispute contracts, decoded and checked against the protocol."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exclave.dispute.payloads import DisputeEvent
+from exclave.dispute.payloads import read_event as read_dispute_event
 from exclave.l1.errors import L1Error
 from exclave.l1.values import L1Header, L1Log
 from exclave.protocol import (
@@ -154,6 +156,15 @@ class LeafKilled:
     leaf_index: int
 
 
+@dataclass(frozen=True, slots=True)
+class DisputeNews:
+    """What a dispute contract tells."""
+
+    origin: Origin
+    contract: bytes
+    event: DisputeEvent
+
+
 Event = (
     TermsRegistered
     | SessionOpened
@@ -167,6 +178,7 @@ Event = (
     | LeafHeld
     | LeafReleased
     | LeafKilled
+    | DisputeNews
 )
 
 SIGNATURES: Final = {
@@ -188,7 +200,7 @@ TOPICS: Final = {keccak256(signature.encode()): name for name, signature in SIGN
 
 
 class EventReader:
-    """Reads logs of one ZkRelayer."""
+    """Reads logs of one ZkRelayer and of dispute contracts."""
 
     def __init__(self, zk_relayer: bytes, l1_chain_id: int) -> None:
         self._zk_relayer = zk_relayer
@@ -209,20 +221,32 @@ class EventReader:
         }
 
     def read(self, log: L1Log, header: L1Header) -> Event | None:
-        """The event of a log in the block of `header`; None for events that the node doesn't follow.
+        """The event of a log in the block of `header`; None for events that the node doesn't follow. Logs of any other
+        address than ZkRelayer's are a dispute contract's.
 
         Raises `InconsistentEvent` for what the contract can't have emitted.
         """
-        name = TOPICS.get(log.topics[0]) if log.topics else None
-        if name is None or log.address != self._zk_relayer:
-            return None
         origin = Origin(log.block_number, log.block_hash, header.timestamp, log.transaction_hash, log.log_index)
+        if log.address != self._zk_relayer:
+            return self._of_dispute(origin, log)
+        name = TOPICS.get(log.topics[0]) if log.topics else None
+        if name is None:
+            return None
         try:
             return self._readers[name](origin, log)
         except (ProtocolError, IndexError) as error:
             raise InconsistentEvent(
                 f"the log {log.log_index} of L1 block {log.block_number} is not a valid {name}: {error}"
             ) from error
+
+    def _of_dispute(self, origin: Origin, log: L1Log) -> DisputeNews | None:
+        try:
+            event = read_dispute_event(log)
+        except ProtocolError as error:
+            raise InconsistentEvent(
+                f"the log {log.log_index} of L1 block {log.block_number} is not a dispute contract's: {error}"
+            ) from error
+        return None if event is None else DisputeNews(origin, log.address, event)
 
     def _terms_registered(self, origin: Origin, log: L1Log) -> TermsRegistered:
         (values,) = decode_abi([TERMS_ABI], log.data)

@@ -1,4 +1,4 @@
-"""Follows ZkRelayer on L1 and makes the node's sessions agree with it.
+"""Follows ZkRelayer and its dispute contracts on L1, and makes the node's sessions agree with it.
 
 One step reads a bounded range of confirmed L1 blocks and writes what their events cause together with the cursor in one
 transaction of the store, so each step may be repeated from any point. Processes that have sessions in memory learn from
@@ -32,7 +32,8 @@ from exclave.node.metrics import (
 )
 from exclave.node.sessions import SessionHost
 from exclave.node.supervisor import FatalError
-from exclave.protocol import genesis_header, init_message, session_seed
+from exclave.protocol import Terms, genesis_header, init_message, session_seed
+from exclave.protocol.constants import ZERO_ADDRESS
 from exclave.relayer import effects
 from exclave.relayer.archive import archive_chain
 from exclave.relayer.events import (
@@ -44,7 +45,7 @@ from exclave.relayer.events import (
     SessionOpened,
     SessionSettled,
 )
-from exclave.store import L1Block, Rollback, Session, SessionStatus, Store, schema
+from exclave.store import JobState, L1Block, Rollback, Session, SessionStatus, Store, schema
 
 log = structlog.get_logger(__name__)
 
@@ -184,7 +185,8 @@ class Relayer:
         """
         done = cursor.number
         first = max(self._settings.start_block, done + 1 - self._settings.overlap)
-        answer = await self._l1.get_logs([self._settings.zk_relayer], [], first, last)
+        contracts = [self._settings.zk_relayer, *await asyncio.to_thread(self._dispute_games)]
+        answer = await self._l1.get_logs(contracts, [], first, last)
         headers: dict[int, L1Header] = {last: answer.last}
         for number, block_hash in sorted({(entry.block_number, entry.block_hash) for entry in answer.logs}):
             header = headers.get(number) or await self._l1.get_block(number)
@@ -207,6 +209,20 @@ class Relayer:
         news = await asyncio.to_thread(self._apply, events, passed[::-1], done)
         self._changed()
         await asyncio.to_thread(self._report, news)
+
+    def _dispute_games(self) -> list[bytes]:
+        """The contracts in which this node's claims may be disputed: those that the configuration accepts, and those of
+        ranges on their way to settlement, which it may have accepted before.
+        """
+        query = (
+            select(schema.sessions.c.terms)
+            .join(schema.jobs, schema.jobs.c.session_id == schema.sessions.c.session_id)
+            .where(schema.jobs.c.state != JobState.SETTLED)
+            .distinct()
+        )
+        terms = self._store.read(lambda tx: list(tx.scalars(query)))
+        games = {*self._host.policy.dispute_games, *(Terms.decode(encoded).dispute_game for encoded in terms)}
+        return sorted(games - {ZERO_ADDRESS, self._settings.zk_relayer})
 
     async def _check_ancestry(self, cursor: L1Block, passed: list[L1Block], answer: L1Logs) -> None:
         """The blocks that were read (`passed`, the newest first) must come after the cursor's on one chain. Between

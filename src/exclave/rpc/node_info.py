@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
+from exclave.dispute.payloads import DisputeKind
 from exclave.l1 import EthTxManager, L1Client
 from exclave.node.balance import BalanceWatch
 from exclave.node.sessions import SessionHost
 from exclave.protocol import chain_id_base
+from exclave.relayer.effects import KILLED_BY
 from exclave.relayer.relayer import FOLLOWER, Relayer
 from exclave.rpc.registry import Registry
 from exclave.rpc.sessions import TermsAnswer
 from exclave.rpc.values import Address, Answer, Quantity
-from exclave.store import Store
+from exclave.store import JobState, SessionStatus, Store, schema
+
+MOST_ALERTS = 20
+"""Alerts of one kind that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,7 @@ class NodeMethods:
         ]
         if (low := self._balance.message()) is not None:
             alerts.append(AlertAnswer(kind="low balance", key=None, message=low))
+        alerts += self._lost_claims()
         head, cursor = self._relayer.head, self._store.following.cursor(FOLLOWER)
         following = head is not None and any(entry.healthy for entry in endpoints)
         return Health(
@@ -138,6 +146,43 @@ class NodeMethods:
             sessions_in_memory=len(self._host.in_memory),
             jobs={state.value: count for state, count in self._store.jobs.counts().items()},
         )
+
+    def _lost_claims(self) -> list[AlertAnswer]:
+        """Claims that disputes killed, and disputes that had no answer in time: each costs a bond."""
+        jobs, sessions = schema.jobs, schema.sessions
+        query = (
+            select(jobs.c.session_id, jobs.c.error)
+            .join(sessions, sessions.c.session_id == jobs.c.session_id)
+            .where(
+                jobs.c.state == JobState.FAILED,
+                jobs.c.error.startswith(KILLED_BY),
+                sessions.c.status == SessionStatus.OPEN,
+            )
+            .order_by(jobs.c.session_id)
+            .limit(MOST_ALERTS)
+        )
+        killed = self._store.read(lambda tx: [(row[0], row[1]) for row in tx.execute(query)])
+        now = self._store.now()
+        late = [
+            dispute
+            for dispute in self._store.disputes.find(unanswered=True, limit=MOST_ALERTS)
+            if dispute.deadline < now
+        ]
+        return [
+            AlertAnswer(
+                kind="claim killed",
+                key=None,
+                message=f"session {session_id}: {error}; it is claimed anew by `exclave session retry {session_id}`",
+            )
+            for session_id, error in killed
+        ] + [
+            AlertAnswer(
+                kind="dispute missed",
+                key=None,
+                message=f"claim {dispute.claim_id}: a {DisputeKind(dispute.kind).name.lower()} had no answer in time",
+            )
+            for dispute in late
+        ]
 
     def get_default_terms(self) -> TermsAnswer:
         """Terms that this node accepts, to start from: its operator, recommended windows and bond."""

@@ -18,6 +18,8 @@ from exclave.rpc.values import Address, Answer, Data, Hash32, Quantity, Uint63
 from exclave.store import Head, Job, JobState, Session, SessionStatus, Store, schema
 
 MAX_PAGE = 500
+MAX_RAW_BYTES = 4 << 20
+"""Of blocks in one answer of `zkcop_getRawBlocks`, if it has more than one."""
 MAX_PLAYERS = 16
 """Of a session; L1 allows no more (docs/protocol.md 10)."""
 
@@ -125,6 +127,18 @@ class PreconfirmationAnswer(Answer):
     signature: Data
 
 
+class RawBlock(Answer):
+    """A block as it was hashed and signed: RLP of its header, its transactions in EIP-2718 encoding, the operator's
+    preconfirmation.
+    """
+
+    number: Quantity
+    hash: Hash32
+    header: Data
+    transactions: list[Data]
+    preconfirmation: Data
+
+
 class SessionSupport(Protocol):
     """Why a session isn't served by this node; None when it is."""
 
@@ -145,6 +159,7 @@ class SessionMethods:
         registry.register("zkcop_listSessions", self.list_sessions)
         registry.register("zkcop_getSessionsByGame", self.get_sessions_by_game)
         registry.register("zkcop_getPreconfirmation", self.get_preconfirmation, ResourceNotFound)
+        registry.register("zkcop_getRawBlocks", self.get_raw_blocks, ResourceNotFound)
 
     def get_session(self, session_id: Uint63) -> SessionAnswer:
         """One session: configuration, terms, status, last block, result, and its L1 transactions."""
@@ -244,6 +259,27 @@ class SessionMethods:
         return PreconfirmationAnswer(
             session_id=session_id, number=block_number, block_hash=hashes[0], signature=signature
         )
+
+    def get_raw_blocks(self, session_id: Uint63, first: Uint63 = 1, limit: PageSize = 100) -> list[RawBlock]:
+        """Blocks from `first` on with all that is needed to execute them again; fewer where they are large."""
+        if self._store.sessions.get(session_id) is None:
+            raise ResourceNotFound(f"no session {session_id}")
+        found: list[RawBlock] = []
+        size = 0
+        for block in self._store.blocks.load(session_id, first, first + limit - 1, page=16):
+            size += len(block.header) + sum(len(transaction) for transaction in block.transactions)
+            if found and size > MAX_RAW_BYTES:
+                break
+            found.append(
+                RawBlock(
+                    number=block.number,
+                    hash=block.hash,
+                    header=block.header,
+                    transactions=list(block.transactions),
+                    preconfirmation=block.preconfirmation,
+                )
+            )
+        return found
 
     def _summary(self, session: Session, number: int, status: PublicStatus) -> dict[str, Any]:
         path = f"/session/{session.session_id}"

@@ -3,6 +3,7 @@
 from exclave.store.blocks import Head, SealedBlock, StoredBlock
 from exclave.store.changes import SessionChange
 from exclave.store.claims import Batch, Claim, ClaimStatus, Leaf, NewBatch
+from exclave.store.disputes import LeafEvent, LeafStanding, StoredDispute
 from exclave.store.errors import (
     DatabaseCorrupt,
     DatabaseTooNew,
@@ -40,6 +41,8 @@ __all__ = [
     "JobState",
     "L1Block",
     "Leaf",
+    "LeafEvent",
+    "LeafStanding",
     "Lease",
     "LeaseHeld",
     "LeaseLost",
@@ -60,6 +63,7 @@ __all__ = [
     "StoreTransientError",
     "StoreUnavailable",
     "StoredBlock",
+    "StoredDispute",
     "Template",
     "session_resource",
 ]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from exclave.store.errors import StateConflict
 from exclave.store.jobs import JobState
 from exclave.store.repository import Repository
-from exclave.store.schema import claim_sessions, claims, followed_blocks, inbox, jobs, sessions
+from exclave.store.schema import claim_sessions, claims, followed_blocks, inbox, jobs, proof_plans, sessions
 from exclave.store.sessions import SessionStatus
 
 
@@ -35,6 +35,7 @@ class Rollback:
     reopened_sessions: list[int]  # their settlement or abort is gone
     shortened_inboxes: dict[int, int]  # session -> messages that are left
     removed_claims: list[int]
+    changed_leaves: list[int]  # claims of which a leaf was held, freed or killed in vanished blocks
 
 
 class Following(Repository):
@@ -121,12 +122,15 @@ class Following(Repository):
                 )
             )
             tx.execute(delete(claim_sessions).where(claim_sessions.c.claim_id.in_(gone)))
+            tx.execute(delete(proof_plans).where(proof_plans.c.claim_id.in_(gone)))
             tx.execute(delete(claims).where(claims.c.l1_block_number > number))
 
             tx.execute(update(claims).where(claims.c.released_block > number).values(released_block=None))
             tx.execute(
                 update(sessions).where(sessions.c.callback_failed_block > number).values(callback_failed_block=None)
             )
+
+            changed_leaves = self._store.disputes.rollback(number, connection=tx)
 
             undone = sessions.c.settled_block > number
             reopened = list(tx.scalars(select(sessions.c.session_id).where(undone).order_by(sessions.c.session_id)))
@@ -178,6 +182,13 @@ class Following(Repository):
                 .group_by(inbox.c.session_id)
             )
             left.update({session_id: count for session_id, count in tx.execute(counts)})
-            return Rollback(reorged, unseeded, [i for i in reopened if i not in reorged], left, removed_claims)
+            return Rollback(
+                reorged,
+                unseeded,
+                [i for i in reopened if i not in reorged],
+                left,
+                removed_claims,
+                [i for i in changed_leaves if i not in removed_claims],
+            )
 
         return self._write(work, connection)

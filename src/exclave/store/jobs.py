@@ -94,11 +94,13 @@ class Jobs(Repository):
 
         return self._read(work, connection)
 
-    def retry(self, session_id: int, *, connection: Connection | None = None) -> int:
-        """Have a session's failed ranges claimed anew; returns how many there were."""
+    def retry(self, session_id: int, first_number: int | None = None, *, connection: Connection | None = None) -> int:
+        """Have a session's failed ranges, or the one from that block on, claimed anew; returns how many there were."""
 
         def work(tx: Connection) -> int:
             failed = (jobs.c.session_id == session_id) & (jobs.c.state == JobState.FAILED)
+            if first_number is not None:
+                failed &= jobs.c.first_number == first_number
             return tx.execute(
                 update(jobs)
                 .where(failed)

@@ -30,8 +30,29 @@ def _share_sessions(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _remember_disputes(connection: Connection) -> None:
+    """Disputes about claims, and what happened to claims' leaves."""
+    bytes_ = "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"
+    for statement in (
+        "CREATE TABLE disputes (claim_id BIGINT NOT NULL, leaf_index BIGINT NOT NULL, kind INTEGER NOT NULL, "
+        f"number {bytes_} NOT NULL, opener {bytes_} NOT NULL, bond {bytes_} NOT NULL, deadline BIGINT NOT NULL, "
+        f"opened_block BIGINT NOT NULL, opened_transaction {bytes_} NOT NULL, closed_block BIGINT, "
+        f"closed_transaction {bytes_}, answerer {bytes_}, paid {bytes_}, "
+        "CONSTRAINT pk_disputes PRIMARY KEY (claim_id, leaf_index, kind, number))",
+        "CREATE INDEX ix_disputes_opened_block ON disputes (opened_block)",
+        "CREATE TABLE leaf_events (claim_id BIGINT NOT NULL, leaf_index BIGINT NOT NULL, "
+        "l1_block_number BIGINT NOT NULL, log_index BIGINT NOT NULL, event VARCHAR(20) NOT NULL, "
+        "CONSTRAINT pk_leaf_events PRIMARY KEY (claim_id, leaf_index, l1_block_number, log_index))",
+        "CREATE INDEX ix_leaf_events_l1_block_number ON leaf_events (l1_block_number)",
+        "CREATE TABLE proof_plans (claim_id BIGINT NOT NULL, leaf_index BIGINT NOT NULL, from_number BIGINT NOT NULL, "
+        "to_number BIGINT NOT NULL, CONSTRAINT pk_proof_plans PRIMARY KEY "
+        "(claim_id, leaf_index, from_number, to_number))",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # UPGRADES[0] brings version 1 to version 2, and so on.
-UPGRADES: tuple[Upgrade, ...] = (_share_sessions,)
+UPGRADES: tuple[Upgrade, ...] = (_share_sessions, _remember_disputes)
 
 
 def newest(upgrades: Sequence[Upgrade]) -> int:

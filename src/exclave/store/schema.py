@@ -280,6 +280,49 @@ claim_sessions = Table(
     Index(None, "session_id"),
 )
 
+# Disputes about this node's claims (contracts/src/interfaces/IDisputeGame.sol).
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("claim_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Integer, primary_key=True, autoincrement=False),  # DisputeKind
+    Column("number", Uint256, primary_key=True),  # anything that fits into a uint64
+    Column("opener", LargeBinary, nullable=False),
+    Column("bond", Uint256, nullable=False),  # wei
+    Column("deadline", BigInteger, nullable=False),
+    Column("opened_block", BigInteger, nullable=False),  # of L1
+    Column("opened_transaction", LargeBinary, nullable=False),
+    Column("closed_block", BigInteger),  # of L1; null: it has no answer
+    Column("closed_transaction", LargeBinary),
+    Column("answerer", LargeBinary),
+    Column("paid", Uint256),  # wei, to the answerer
+    Index(None, "opened_block"),
+)
+
+# What L1 said of claims' leaves, in order: the last word counts.
+leaf_events = Table(
+    "leaf_events",
+    metadata,
+    Column("claim_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("l1_block_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("log_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", String(20), nullable=False),  # LeafEvent
+    Index(None, "l1_block_number"),
+)
+
+# The proofs that answer disputes: of a leaf's blocks after `from_number` to `to_number`. Kept, so that after a crash
+# the same proofs are made and not others.
+proof_plans = Table(
+    "proof_plans",
+    metadata,
+    Column("claim_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_number", BigInteger, primary_key=True, autoincrement=False),
+)
+
 # The coordinator's work: one row per range of a session that is claimed at once (a whole session has one, a long one
 # a row per checkpoint).
 jobs = Table(

@@ -30,6 +30,7 @@ from exclave.store import migrations
 from exclave.store.blocks import Blocks
 from exclave.store.changes import SessionChanges
 from exclave.store.claims import Batches, Claims
+from exclave.store.disputes import Disputes
 from exclave.store.errors import DatabaseTooOld, StoreError, StoreTransientError, StoreUnavailable, translate
 from exclave.store.following import Following
 from exclave.store.inbox import Inbox
@@ -111,6 +112,7 @@ class Store:
         self.inbox = Inbox(self)
         self.following = Following(self)
         self.claims = Claims(self)
+        self.disputes = Disputes(self)
         self.batches = Batches(self)
         self.jobs = Jobs(self)
         self.intents = IntentRepository(self)
