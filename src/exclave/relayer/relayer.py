@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, delete, func, select
@@ -30,7 +30,6 @@ from exclave.node.metrics import (
     RELAYER_ROLLBACKS,
     SESSIONS_OPENED,
 )
-from exclave.node.sessions import SessionHost
 from exclave.node.supervisor import FatalError
 from exclave.protocol import genesis_header, init_message, session_seed
 from exclave.relayer import effects
@@ -73,6 +72,25 @@ class RelayerSettings:
     longest_pause: float = 30.0
 
 
+class ServingPolicy(Protocol):
+    """Which sessions are served."""
+
+    def refusal(self, session: Session) -> str | None:
+        """Why a session of L1 isn't; None when it is."""
+        ...
+
+
+class Host(Protocol):
+    """Whom the Relayer works for: a node, or a watchtower, which serves nobody."""
+
+    @property
+    def policy(self) -> ServingPolicy: ...
+
+    def unsupported_reason(self, session: Session) -> str | None:
+        """Why a session can't be played here; None when it can."""
+        ...
+
+
 class L1Changed(L1Error):
     """What was read isn't of one chain: L1 reorganised meanwhile, or its endpoints disagree. It is read again."""
 
@@ -88,7 +106,7 @@ class Relayer:
         self,
         l1: L1Client,
         store: Store,
-        host: SessionHost,
+        host: Host,
         settings: RelayerSettings,
         archive: Path,
         changed: Callable[[], None] = lambda: None,

@@ -1,0 +1,711 @@
+"""The watchtower's passes: follow L1, review what was claimed, act on what is wrong, collect what was won.
+
+Each pass looks at L1 and at the database anew and does what is due; it may be cut off anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from exclave.challenger import metrics
+from exclave.challenger.board import UNDISPUTED, DisputeReader, LeafBoard, read_account
+from exclave.challenger.data import DataMissing, DataSources
+from exclave.challenger.execution import Chain, Executor, NotExecutable
+from exclave.challenger.hand import Hand, LeafKey
+from exclave.challenger.preconfirmations import Preconfirmations, read_preconfirmation
+from exclave.challenger.proving import FaultProofs
+from exclave.challenger.review import ClaimVerdict, Review, Reviewer
+from exclave.challenger.strategy import BlockVerdict, LeafVerdict, LeafView, Plan, Step, plan
+from exclave.dispute.accounts import encode_report_equivocation, encode_withdraw
+from exclave.dispute.answers import ClaimedHashes
+from exclave.dispute.payloads import (
+    DisputeKind,
+    DisputeStatus,
+    LeafContent,
+    LeafName,
+    Opening,
+    ShownHash,
+    ShownLeaf,
+    SignedBlock,
+    encode_contradict,
+    encode_prove,
+    encode_prove_fault,
+)
+from exclave.l1.client import L1Client
+from exclave.l1.errors import L1Error
+from exclave.l1.values import L1Header
+from exclave.protocol import ClaimHeader, SessionClaim, Terms, block_hashes_root, keccak256, merkle_root
+from exclave.protocol.errors import ProtocolError
+from exclave.prover import ProofRequest, Verdict
+from exclave.relayer.relayer import Relayer
+from exclave.rpc.client import RpcClient, RpcFailure
+from exclave.store import Claim, ClaimStatus, Session, Store, schema
+
+log = structlog.get_logger(__name__)
+
+HEADER_BYTES = 8
+"""Of the hash of a claim's header, in the keys of intents."""
+
+FINAL_AFTER = 64
+"""L1 blocks after which what happened to a leaf is taken for final."""
+
+LONGEST_RETRY = 600.0
+"""Seconds after which what couldn't be reviewed is tried again, at the latest."""
+
+OLDEST_SEED_BLOCK = 8000
+"""L1 blocks after which the contract can't look up a block's hash any more, less some (EIP-2935)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """`dispute_games`: the dispute contracts that are trusted with bonds. Anybody can deploy one whose rules give bonds
+    away, so no other is sent any. `patience`: the share of a claim's window for which its data is looked for before it
+    is demanded on L1. `data_retry`: before it is looked for again, first.
+    `collect_above`: wei from which on a deposit is withdrawn; None: never. Times in seconds.
+    """
+
+    zk_relayer: bytes
+    l1_chain_id: int
+    dispute_games: tuple[bytes, ...] = ()
+    rpc_urls: tuple[str, ...] = ()
+    preconfirmations: Path | None = None
+    patience: float = 0.25
+    collect_above: int | None = None
+    poll_interval: float = 12.0
+    data_retry: float = 30.0
+
+
+@dataclass
+class LeafReport:
+    """How a doubted leaf stands, for people."""
+
+    index: int
+    verdict: LeafVerdict
+    reason: str
+
+
+@dataclass
+class ClaimReport:
+    """How a claim stands, for people. `ends_at`: when its window ends, in L1 seconds."""
+
+    claim_id: int
+    claimant: bytes
+    dispute_game: bytes
+    ends_at: int
+    verdict: ClaimVerdict
+    reason: str
+    leaves: list[LeafReport] = field(default_factory=list)
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether something is wrong with it."""
+        wrong = any(leaf.verdict in (LeafVerdict.WRONG, LeafVerdict.DEAD) for leaf in self.leaves)
+        return wrong or self.verdict is ClaimVerdict.DISAGREES
+
+
+@dataclass
+class _Watched:
+    """A claim under review. `next_try`: when its data is looked for again (the store's clock)."""
+
+    claim: Claim
+    header: ClaimHeader
+    review: Review | None = None
+    next_try: float = 0.0
+    tries: int = 0
+    told: bool = False
+    leaves: tuple[SessionClaim, ...] | None = None
+    """All of its leaves, under its root, as the operator's node told them."""
+
+    @property
+    def window_end(self) -> int:
+        return self.header.claimed_at + self.header.challenge_window
+
+    @property
+    def header_hash(self) -> bytes:
+        return keccak256(self.claim.header)
+
+
+class Watchtower:
+    """All parts together. Without a `hand` it only reports."""
+
+    def __init__(
+        self,
+        l1: L1Client,
+        store: Store,
+        relayer: Relayer,
+        executor: Executor,
+        sources: DataSources,
+        settings: WatchSettings,
+        hand: Hand | None = None,
+        proofs: FaultProofs | None = None,
+    ) -> None:
+        self._l1 = l1
+        self._store = store
+        self._relayer = relayer
+        self._executor = executor
+        self._sources = sources
+        self._settings = settings
+        self._hand = hand
+        self._proofs = proofs
+        self._reviewer = Reviewer(store, executor, sources.kept)
+        self._signed = Preconfirmations(settings.l1_chain_id, settings.zk_relayer)
+        self._watched: dict[int, _Watched] = {}
+        self._readers: dict[bytes, DisputeReader] = {}
+        self._asked: set[tuple[int, int]] = set()
+        """The blocks whose signatures were asked for."""
+        self._own: list[LeafKey] = []
+        self._over_since: dict[LeafKey, int] = {}
+        self._finished: set[LeafKey] = set()
+        """Leaves of ours about which nothing is left to do: a memory only, found out again after a restart."""
+        self.reports: dict[int, ClaimReport] = {}
+        """Of the claims that can still be disputed, or are in dispute; by their ids."""
+
+    # -- passes -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Passes until cancelled. L1's outages are waited out."""
+        pause = self._settings.poll_interval
+        while True:
+            try:
+                await self.step()
+                pause = self._settings.poll_interval
+            except L1Error as error:
+                metrics.ERRORS.labels(error=type(error).__name__).inc()
+                log.warning("L1 can't be read now", reason=str(error), retry_in=pause)
+            await asyncio.sleep(pause)
+
+    async def step(self) -> None:
+        """One pass. Raises `L1Error`, `StoreError`, `FatalError`."""
+        while await self._relayer.step():
+            pass
+        head = await self._l1.get_head()
+        if self._hand is not None:
+            self._hand.begin_pass()
+        if self._settings.preconfirmations is not None:
+            await asyncio.to_thread(self._signed.read_directory, self._settings.preconfirmations)
+        watched = await asyncio.to_thread(self._choose, head.timestamp)
+        reports: dict[int, ClaimReport] = {}
+        for item in watched:
+            # INVARIANT I5: a claim that can't be looked at keeps nobody from looking at the others.
+            try:
+                reports[item.claim.claim_id] = await self._look(item, head)
+            except L1Error:
+                raise
+            except Exception as error:
+                metrics.ERRORS.labels(error=type(error).__name__).inc()
+                log.exception("a claim can't be looked at", claim=item.claim.claim_id)
+                reports[item.claim.claim_id] = self._report(item, ClaimVerdict.UNREVIEWABLE, f"{error}", [])
+        self.reports = reports
+        await self._report_equivocations()
+        await self._tell(head, watched)
+        if self._settings.collect_above is not None:
+            await self.collect(self._settings.collect_above)
+
+    def _choose(self, now: int) -> list[_Watched]:
+        """The claims to look at: in their windows, held, or with a dispute of ours that isn't over. Oldest first."""
+        claims = schema.claims.c
+        query = select(claims.claim_id).where((claims.settleable_at > now) | (claims.status == ClaimStatus.HELD))
+        ids = set(self._store.read(lambda tx: list(tx.scalars(query))))
+        self._own = self._hand.leaves() if self._hand is not None else []
+        ids |= {leaf.claim_id for leaf in self._own if leaf not in self._finished}
+        found = []
+        for claim_id in sorted(ids):
+            claim = self._store.claims.get(claim_id)
+            if claim is None:
+                continue
+            known = self._watched.get(claim_id)
+            if known is None or known.claim.header != claim.header:
+                known = _Watched(claim, ClaimHeader.decode(claim.header))
+            known.claim = claim
+            found.append(known)
+        self._watched = {item.claim.claim_id: item for item in found}
+        return found
+
+    # -- one claim --------------------------------------------------------------------------------------------------
+
+    async def _look(self, item: _Watched, head: L1Header) -> ClaimReport:
+        terms = await asyncio.to_thread(self._terms, item.claim)
+        if terms is None:
+            return self._report(item, ClaimVerdict.UNREVIEWABLE, "its terms were never registered: it can't settle", [])
+        review = await self._review(item, terms)
+        game = item.header.dispute_game
+        if not any(game):
+            return self._report(item, review.verdict, f"{review.reason} (it can't be disputed)", [])
+        doubted = await self._doubted(item, review, head.timestamp)
+        contradicted = await self._contradicted(item, review, terms)
+        own = self._own_leaves(item)
+        leaves: list[LeafReport] = []
+        if doubted or contradicted or own:
+            reader = await self._reader(game)
+            if reader is None:
+                return self._report(item, review.verdict, f"{review.reason}; its dispute contract isn't one", [])
+            boards = await reader.boards(item.claim.claim_id, item.claim.l1_block_number, head.number)
+            for index in dict.fromkeys([*doubted, *contradicted, *own]):
+                board = boards.get(index) or LeafBoard(UNDISPUTED)
+                signed = contradicted.get(index)
+                leaves.append(await self._look_at_leaf(item, terms, review, index, signed, reader, board, head))
+        verdict = review.verdict
+        if verdict is ClaimVerdict.MISSING and any(leaf.verdict is LeafVerdict.WRONG for leaf in leaves):
+            verdict = ClaimVerdict.DISAGREES
+        return self._report(item, verdict, review.reason, leaves)
+
+    def _report(self, item: _Watched, verdict: ClaimVerdict, reason: str, leaves: list[LeafReport]) -> ClaimReport:
+        claim = item.claim
+        return ClaimReport(
+            claim.claim_id, claim.claimant, item.header.dispute_game, item.window_end, verdict, reason, leaves
+        )
+
+    def _terms(self, claim: Claim) -> Terms | None:
+        encoded = self._store.terms.get(claim.terms_hash)
+        return None if encoded is None else Terms.decode(encoded)
+
+    async def _review(self, item: _Watched, terms: Terms) -> Review:
+        """The verdict, found once; what couldn't be reviewed is tried again."""
+        if item.review is not None and item.review.verdict in (ClaimVerdict.AGREES, ClaimVerdict.DISAGREES):
+            return item.review
+        if item.review is not None and self._store.now() < item.next_try:
+            return item.review
+        claim = item.claim
+        agreed = await asyncio.to_thread(self._reviewer.agreed, claim)
+        if agreed is not None:
+            item.review = Review(ClaimVerdict.AGREES, "it is what its data gives", agreed)
+            return item.review
+        pause = min(self._settings.data_retry * 2 ** min(item.tries, 16), LONGEST_RETRY)
+        item.next_try, item.tries = self._store.now() + pause, item.tries + 1
+        try:
+            data = await self._sources.fetch(claim, terms.data_mode)
+        except DataMissing as error:
+            item.review = Review(ClaimVerdict.MISSING, f"its data can't be had: {error}")
+        else:
+            item.review = await asyncio.to_thread(self._reviewer.review, claim, data)
+        review = item.review
+        if not item.told or review.verdict in (ClaimVerdict.AGREES, ClaimVerdict.DISAGREES):
+            item.told = True
+            level = log.info if review.verdict is ClaimVerdict.AGREES else log.error
+            level("claim reviewed", claim=claim.claim_id, verdict=review.verdict.value, reason=review.reason)
+        if review.verdict is ClaimVerdict.DISAGREES:
+            metrics.DISAGREEMENTS.inc()
+        return review
+
+    async def _doubted(self, item: _Watched, review: Review, now: int) -> Iterable[int]:
+        """The leaves that have to be looked at one by one."""
+        if review.verdict is ClaimVerdict.AGREES:
+            return ()
+        if review.verdict is not ClaimVerdict.DISAGREES:
+            if not await asyncio.to_thread(self._reviewer.concerned, item.claim):
+                return ()
+            if now < item.header.claimed_at + self._settings.patience * item.header.challenge_window:
+                return ()
+        # What is known to be wrong first: the budget may not do for all.
+        others = [index for index in range(item.header.count) if index not in review.suspects]
+        return [*(index for index in review.suspects if index < item.header.count), *others]
+
+    def _own_leaves(self, item: _Watched) -> list[int]:
+        """Those with a dispute of ours that isn't over."""
+        header = item.header_hash[:HEADER_BYTES]
+        return [
+            leaf.index
+            for leaf in self._own
+            if leaf.claim_id == item.claim.claim_id and leaf.header == header and leaf not in self._finished
+        ]
+
+    # -- one leaf ---------------------------------------------------------------------------------------------------
+
+    async def _look_at_leaf(
+        self,
+        item: _Watched,
+        terms: Terms,
+        review: Review,
+        index: int,
+        signed: tuple[SignedBlock, ShownHash] | None,
+        reader: DisputeReader,
+        board: LeafBoard,
+        head: L1Header,
+    ) -> LeafReport:
+        name = LeafName(item.claim.claim_id, index, item.header)
+        key = LeafKey(reader.game, item.header_hash[:HEADER_BYTES], name.claim_id, index)
+        view, shown_blocks = await self._view(item, terms, review, name, reader, board, head)
+        found = plan(view)
+        steps = list(found.steps)
+        alive = board.state.held or view.now <= view.window_end
+        if signed is not None and alive and not board.state.killed:
+            steps = [self._contradiction(view, terms, *signed)]
+            found = Plan(LeafVerdict.WRONG, f"the operator has signed another block {signed[0].number}", tuple(steps))
+        elif found.invalid is not None and view.status(DisputeKind.CHALLENGE, found.invalid) is DisputeStatus.OPEN:
+            steps += await self._fault_proof(view, terms, found.invalid, shown_blocks, str(key))
+        if board.state.killed and self._proofs is not None:
+            self._proofs.forget(str(key))
+        await self._take(reader, key, steps, head.timestamp)
+        self._note_end(view, found, key, head.number)
+        return LeafReport(index, found.verdict, found.reason)
+
+    async def _take(self, reader: DisputeReader, key: LeafKey, steps: Sequence[Step], now: int) -> None:
+        if self._hand is None:
+            return
+        if reader.game not in self._settings.dispute_games:
+            if steps:
+                log.error(
+                    "nothing is done: this dispute contract isn't among those that are trusted with bonds",
+                    dispute_game=reader.game,
+                    claim=key.claim_id,
+                    leaf=key.index,
+                )
+            return
+        for step in steps:
+            await self._hand.take(reader, key, step, now)
+
+    def _note_end(self, view: LeafView, found: Plan, key: LeafKey, block: int) -> None:
+        """Remember that nothing is left to do about a leaf, so that it isn't looked at for ever. Not before L1 has had
+        time to reorganise.
+        """
+        over = view.state.killed or (view.now > view.window_end and not view.state.held)
+        ours = any(
+            dispute.opener == view.me and dispute.status is DisputeStatus.OPEN for dispute in view.disputes.values()
+        )
+        if not over or ours or found.steps:
+            self._over_since.pop(key, None)
+        elif block - self._over_since.setdefault(key, block) >= FINAL_AFTER:
+            self._finished.add(key)
+
+    async def _view(
+        self,
+        item: _Watched,
+        terms: Terms,
+        review: Review,
+        name: LeafName,
+        reader: DisputeReader,
+        board: LeafBoard,
+        head: L1Header,
+    ) -> tuple[LeafView, dict[int, tuple[bytes, tuple[bytes, ...]]]]:
+        """All that is known of a leaf, and the blocks that its claimant has shown and that aren't valid."""
+        rules = await reader.rules()
+        shown, unreadable = await self._shown(item, review, name, reader, board)
+        known: dict[str, Any] = {}
+        blocks: dict[int, BlockVerdict] = {}
+        invalid: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
+        if shown is not None:
+            content = shown.content
+            session = await asyncio.to_thread(self._reviewer.session_of, item.header, content.config_hash)
+            if session is not None:
+                known["session"] = session
+                known["obstacle"] = await asyncio.to_thread(self._reviewer.obstacle, item.header, content, session)
+                known["opening"] = await asyncio.to_thread(self._opening, session)
+                known["l1_header"] = await self._seed_header(session, head)
+                hashes = await self._claimed_hashes(content, name, reader, board)
+                chain = await self._chain(session, review, content, hashes)
+                if chain is not None and content.last_number > content.first_number:
+                    if chain.last_number >= content.last_number >= content.first_number:
+                        own = chain.hashes(content.first_number, content.last_number)
+                        if block_hashes_root(own) == content.block_hashes_root:
+                            hashes.add_all(own)
+                    chain = await self._follow(chain, content, hashes, name, reader, board, blocks, invalid)
+                known |= {"chain": chain, "hashes": hashes}
+        view = LeafView(
+            name=name,
+            terms=terms,
+            me=self._hand.address if self._hand is not None else bytes(20),
+            now=head.timestamp,
+            window_end=item.window_end,
+            state=board.state,
+            disputes=board.disputes,
+            act_until=board.act_until(rules.response_time),
+            shown=shown,
+            unreadable=unreadable,
+            blocks=blocks,
+            **known,
+        )
+        return view, invalid
+
+    async def _shown(
+        self, item: _Watched, review: Review, name: LeafName, reader: DisputeReader, board: LeafBoard
+    ) -> tuple[ShownLeaf | None, bool]:
+        """The leaf's content, from the review, from the operator's node, or as it was shown on L1."""
+        if review.leaves:
+            return ShownLeaf.of(name, review.leaves), False
+        if item.leaves is None:
+            item.leaves = await asyncio.to_thread(self._told_leaves, item)
+        if item.leaves is not None:
+            return ShownLeaf.of(name, item.leaves), False
+        answer = board.answers.get((DisputeKind.LEAF, 0))
+        if answer is None:
+            return None, False
+        shown = await reader.shown_leaf(answer, name.claim_id, name.index)
+        return shown, shown is None
+
+    def _told_leaves(self, item: _Watched) -> tuple[SessionClaim, ...] | None:
+        """A claim's leaves as a node tells them, if they have the claim's root; that spares demanding them."""
+        for url in self._settings.rpc_urls:
+            try:
+                answer = RpcClient(url).call("zkcop_getClaim", hex(item.claim.claim_id))
+                leaves = tuple(SessionClaim.decode(bytes.fromhex(one["claim"][2:])) for one in answer["sessions"])
+                if leaves and merkle_root([leaf.leaf() for leaf in leaves]) == item.header.root:
+                    return leaves if len(leaves) == item.header.count else None
+            except (RpcFailure, ProtocolError, KeyError, TypeError, ValueError) as error:
+                log.debug("a node doesn't tell a claim's leaves", claim=item.claim.claim_id, reason=str(error))
+        return None
+
+    async def _claimed_hashes(
+        self, content: LeafContent, name: LeafName, reader: DisputeReader, board: LeafBoard
+    ) -> ClaimedHashes:
+        count = max(content.last_number - content.first_number + 1, 0)
+        hashes = ClaimedHashes(content.first_number, count, content.block_hashes_root)
+        for (kind, position), answer in board.answers.items():
+            if kind is DisputeKind.HASHES:
+                shown = await reader.shown_hashes(answer, name.claim_id, name.index, position)
+                if shown is not None:
+                    with contextlib.suppress(ProtocolError):
+                        hashes.add(shown)
+        return hashes
+
+    async def _chain(
+        self, session: Session, review: Review, content: LeafContent, hashes: ClaimedHashes
+    ) -> Chain | None:
+        """The known history that has the most in common with what is claimed; None if it can't be executed here."""
+        try:
+            known = await asyncio.to_thread(self._reviewer.chains_of, session)
+        except NotExecutable:
+            return None
+        candidates = [chain for chain in review.chains if chain.session.session_id == session.session_id] + known
+
+        def agreement(chain: Chain) -> tuple[bool, int, int]:
+            covers = content.first_number <= content.last_number <= chain.last_number
+            whole = covers and chain.hash_of(content.last_number) == content.last_hash
+            common = 0
+            for number in range(content.first_number, chain.last_number + 1):
+                if hashes.get(number) is None or hashes.get(number) != chain.hash_of(number):
+                    break
+                common += 1
+            return whole, common, chain.last_number
+
+        return max(candidates, key=agreement)
+
+    async def _follow(
+        self,
+        chain: Chain,
+        content: LeafContent,
+        hashes: ClaimedHashes,
+        name: LeafName,
+        reader: DisputeReader,
+        board: LeafBoard,
+        blocks: dict[int, BlockVerdict],
+        invalid: dict[int, tuple[bytes, tuple[bytes, ...]]],
+    ) -> Chain:
+        """The chain along the claimed hashes, as far as the blocks that were shown on L1 are valid."""
+        number = content.first_number
+        while number <= content.last_number:
+            claimed = hashes.get(number)
+            if claimed is None:
+                return chain
+            if claimed == chain.hash_of(number):
+                number += 1
+                continue
+            answer = board.answers.get((DisputeKind.BLOCK, number))
+            if answer is None or number == content.first_number or number - 1 > chain.last_number:
+                return chain
+            shown = await reader.shown_block(answer, name.claim_id, name.index, number)
+            if shown is None:
+                blocks[number] = BlockVerdict.UNREADABLE
+                return chain
+            before = chain.cut(number - 1)
+            block = await asyncio.to_thread(self._executor.judge, before, shown.header, shown.transactions)
+            if block is None:
+                blocks[number] = BlockVerdict.INVALID
+                invalid[number] = shown.header, shown.transactions
+                return before
+            chain = Chain(chain.session, chain.genesis_hash, (*before.blocks, block))
+            number += 1
+        return chain
+
+    def _opening(self, session: Session) -> Opening | None:
+        template = self._store.templates.get(session.template_id)
+        if template is None:
+            return None
+        return Opening(template.state_root, template.data_hash, session.players, session.init_data)
+
+    async def _seed_header(self, session: Session, head: L1Header) -> bytes | None:
+        number = session.opened_block + 1
+        if head.number - number > OLDEST_SEED_BLOCK:
+            return None
+        header = await self._l1.get_block(number)
+        return None if header is None else header.rlp
+
+    # -- proofs and signatures --------------------------------------------------------------------------------------
+
+    async def _fault_proof(
+        self,
+        view: LeafView,
+        terms: Terms,
+        number: int,
+        shown: dict[int, tuple[bytes, tuple[bytes, ...]]],
+        name: str,
+    ) -> list[Step]:
+        """What kills the leaf at once, and costs the operator's stake, once the proof was made."""
+        if self._proofs is None or self._hand is None or view.chain is None or view.shown is None:
+            return []
+        chain, hashes, me = view.chain, view.hashes, self._hand.address
+        if hashes is None or hashes.get(number - 1) is None or hashes.get(number) is None:
+            return []
+        parent, target = hashes.show(number - 1), hashes.show(number)
+
+        async def prepare() -> ProofRequest:
+            if number in shown:
+                return await asyncio.to_thread(self._executor.fault_request, chain, *shown[number], me)
+            return await asyncio.to_thread(self._executor.last_request, chain.cut(number), me)
+
+        if number not in shown and chain.last_number < number:
+            return []  # what follows the session's end wasn't shown
+        proof = self._proofs.verified(name, terms.verifier, prepare)
+        if proof is None:
+            return []
+        if proof.statement.verdict is Verdict.INVALID:
+            return [Step("disprove:block", encode_prove_fault(view.shown, terms, parent, target, proof))]
+        return [Step("disprove:end", encode_prove(view.shown, terms, parent, target, proof))]
+
+    async def _contradicted(
+        self, item: _Watched, review: Review, terms: Terms
+    ) -> dict[int, tuple[SignedBlock, ShownHash]]:
+        """Leaves of a claim that agrees with its data, but not with what the operator has signed."""
+        if review.verdict is not ClaimVerdict.AGREES:
+            return {}
+        await asyncio.to_thread(self._ask_preconfirmations, review.leaves)
+        found: dict[int, tuple[SignedBlock, ShownHash]] = {}
+        for index, leaf in enumerate(review.leaves):
+            for signed in self._signed.of_session(leaf.session_id, terms.operator):
+                if not leaf.first_number <= signed.number <= leaf.last_number:
+                    continue
+                if signed.number == leaf.last_number and signed.block_hash == leaf.last_hash:
+                    continue
+                session = await asyncio.to_thread(self._store.sessions.get, leaf.session_id)
+                if session is None:
+                    continue
+                with contextlib.suppress(NotExecutable):
+                    for chain in await asyncio.to_thread(self._reviewer.chains_of, session):
+                        hashes = chain.hashes(leaf.first_number, leaf.last_number)
+                        if chain.hash_of(leaf.last_number) != leaf.last_hash:
+                            continue
+                        if chain.hash_of(signed.number) != signed.block_hash:
+                            found[index] = signed, ShownHash.of(hashes, leaf.first_number, signed.number)
+                        break
+        return found
+
+    def _ask_preconfirmations(self, leaves: Sequence[SessionClaim]) -> None:
+        """What the operators' nodes say they have signed of the last blocks."""
+        for leaf in leaves:
+            if (leaf.session_id, leaf.last_number) in self._asked:
+                continue
+            for url in self._settings.rpc_urls:
+                with contextlib.suppress(RpcFailure, ValueError):
+                    answer = RpcClient(url).call(
+                        "zkcop_getPreconfirmation", hex(leaf.session_id), hex(leaf.last_number)
+                    )
+                    signed = read_preconfirmation(answer)
+                    self._signed.add(signed)
+                    self._asked.add((leaf.session_id, leaf.last_number))
+
+    def _contradiction(self, view: LeafView, terms: Terms, signed: SignedBlock, claimed: ShownHash) -> Step:
+        assert view.shown is not None and view.session is not None, "the claim agrees with its data"
+        data = encode_contradict(view.shown, terms, view.session.configuration(), claimed, signed)
+        return Step(f"contradict:{signed.number}", data)
+
+    async def _report_equivocations(self) -> None:
+        """Two signatures of one number cost the operator's stake, claim or not."""
+        if self._hand is None:
+            return
+        for session_id in self._signed.sessions():
+            session = await asyncio.to_thread(self._store.sessions.get, session_id)
+            if session is None:
+                continue
+            terms = Terms.decode(session.terms)
+            if terms.dispute_game not in self._settings.dispute_games:
+                continue
+            for one, other in self._signed.contradictions(session_id, terms.operator):
+                reader = await self._reader(terms.dispute_game)
+                if reader is None or not await reader.slashable(terms.operator, session_id):
+                    break
+                data = encode_report_equivocation(one, other)
+                series = f"equivocation:{terms.dispute_game.hex()}:{session_id}:{terms.operator.hex()}"
+                await self._hand.call(series, await reader.stakes(), data)
+                break
+
+    # -- collecting -------------------------------------------------------------------------------------------------
+
+    async def collect(self, above: int = 0) -> int:
+        """Withdraw deposits of more than `above` wei; returns how much there was. Raises `L1Error`."""
+        if self._hand is None:
+            return 0
+        me, total = self._hand.address, 0
+        for contract in await self._purses():
+            account = await read_account(self._l1, contract, me)
+            metrics.WITHDRAWABLE.labels(contract="0x" + contract.hex()).set(account.available / 10**18)
+            if account.available > above:
+                total += account.available
+                await self._hand.repeat(
+                    f"withdraw:{contract.hex()}:{me.hex()}", contract, encode_withdraw(account.available, me)
+                )
+        return total
+
+    async def _purses(self) -> list[bytes]:
+        """The contracts in which a watchtower may have deposits."""
+        purses = [self._settings.zk_relayer]
+        for game in self._settings.dispute_games:
+            reader = await self._reader(game)
+            if reader is not None:
+                purses += [game, await reader.stakes()]
+        return purses
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    async def _reader(self, game: bytes) -> DisputeReader | None:
+        """The dispute contract at that address, None if there is none of this ZkRelayer."""
+        if game not in self._readers:
+            reader = DisputeReader(self._l1, game)
+            try:
+                if await reader.relayer() != self._settings.zk_relayer:
+                    return None
+                await reader.rules()
+            except L1Error as error:
+                log.warning("a dispute contract can't be read", dispute_game=game, reason=str(error))
+                return None
+            self._readers[game] = reader
+        return self._readers[game]
+
+    async def _tell(self, head: L1Header, watched: Sequence[_Watched]) -> None:
+        verdicts = Counter(report.verdict for report in self.reports.values())
+        leaves = Counter(leaf.verdict for report in self.reports.values() for leaf in report.leaves)
+        for verdict in ClaimVerdict:
+            metrics.CLAIMS.labels(verdict=verdict.value).set(verdicts[verdict])
+        for standing in LeafVerdict:
+            metrics.LEAVES.labels(verdict=standing.value).set(leaves[standing])
+        near = 0
+        for item in watched:
+            report = self.reports[item.claim.claim_id]
+            left = item.window_end - head.timestamp
+            decided = report.verdict is ClaimVerdict.AGREES or any(
+                leaf.verdict is LeafVerdict.DEAD for leaf in report.leaves
+            )
+            if not decided and 0 <= left < item.header.challenge_window / 4:
+                near += 1
+                log.error(
+                    "a claim's window ends soon, and it isn't reviewed, or isn't defeated",
+                    claim=item.claim.claim_id,
+                    verdict=report.verdict.value,
+                    seconds=left,
+                )
+        metrics.UNREVIEWED_NEAR_END.set(near)
+        if self._hand is not None:
+            metrics.BUDGET_EXHAUSTED.set(self._hand.waiting_for_budget)
+            risk = 0
+            for game in self._settings.dispute_games:
+                reader = await self._reader(game)
+                risk += await self._hand.at_risk(reader) if reader is not None else 0
+            metrics.BONDS_AT_RISK.set(risk / 10**18)
+        metrics.LAST_PASS.set_to_current_time()
