@@ -51,7 +51,7 @@ CLAIM_BOND = 10**16
 WINDOW = 120
 
 ACCEPTING_VERIFIER = assemble(
-    # proofs() answers the contract's own address (0x30 is ADDRESS, 0xf3 RETURN), and it says yes to whatever else it is asked.
+    # proofs() answers the contract's own address (0x30 is ADDRESS, 0xf3 RETURN), says yes to all else
     "PUSH0 CALLDATALOAD PUSH1 e0 SHR PUSH4 {selector} EQ @proofs JUMPI "
     "PUSH1 01 PUSH0 MSTORE PUSH1 20 PUSH0 f3 "
     ":proofs 30 PUSH0 MSTORE PUSH1 20 PUSH0 f3".format(selector=keccak256(b"proofs()")[:4].hex())

@@ -38,6 +38,9 @@ from exclave.relayer.events import (
     CallbackFailed,
     Event,
     EventReader,
+    LeafHeld,
+    LeafKilled,
+    LeafReleased,
     MessageEnqueued,
     SessionAborted,
     SessionOpened,
@@ -266,8 +269,10 @@ class Relayer:
                 )
                 if new or event.origin.block_number > done:
                     news.append(event)
-                if new and event.origin.block_number <= done:
-                    log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
+                # Disputes move a claim to and fro, so that theirs have an effect each time they are read again.
+                again = isinstance(event, LeafHeld | LeafReleased | LeafKilled)
+                if new and event.origin.block_number <= done and not again:
+                    log.warning("an L1 endpoint had left out an event", kind=type(event).__name__, origin=event.origin)
             effects.mark_settled_claims(self._store, tx)
             # A decided session takes no more transactions. Who still reads it brings it back for a while.
             decided = {event.session_id for event in news if isinstance(event, SessionSettled | SessionAborted)}

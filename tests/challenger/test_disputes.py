@@ -1,0 +1,349 @@
+"""What the watchtower does about wrong claims: each ends with the leaf dead and the challenger paid, to the wei."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+from support.anvil import account
+from support.disputes import CHALLENGER, CLAIM_BOND, CLAIMANT, RULES, Court, Posted, data_of, forged_hashes, whole
+from support.world import raw_address
+
+from exclave.challenger.execution import Chain
+from exclave.challenger.review import ClaimVerdict
+from exclave.challenger.strategy import LeafVerdict
+from exclave.dispute.payloads import (
+    LeafState,
+    ShownHash,
+    ShownLeaf,
+    encode_answer_block,
+    encode_answer_hashes,
+    encode_answer_leaf,
+    encode_leaf_state,
+)
+from exclave.protocol import DataMode, block_hashes_root, keccak256
+from exclave.store.intents import intents
+
+if TYPE_CHECKING:
+    from conftest import Watch
+
+    Watching = Callable[..., AbstractAsyncContextManager[Watch]]
+
+KEPT = CLAIM_BOND // 2
+"""What the challenger gets of the claim's bond: the rest is burnt."""
+
+ME = raw_address(account(CHALLENGER))
+
+
+def leaf_state(court: Court, posted: Posted, index: int = 0) -> LeafState:
+    data = "0x" + encode_leaf_state(posted.claim_id, index).hex()
+    answer = court.world.anvil.rpc("eth_call", {"to": "0x" + court.game.hex(), "data": data}, "latest")
+    return LeafState.decode(bytes.fromhex(answer[2:]))
+
+
+def spent_on_gas(watch: Watch) -> int:
+    """Wei that the watchtower's transactions have cost."""
+    query = select(intents.c.gas_used, intents.c.effective_gas_price).where(intents.c.gas_used.is_not(None))
+    return sum(gas * price for gas, price in watch.parts.store.read(lambda tx: list(tx.execute(query))))
+
+
+async def assert_paid(watch: Watch, court: Court, before: int, won: int = KEPT, paid: int = 0) -> None:
+    """The challenger has all again, and what he has won, less what answers were paid. Nothing is locked."""
+    await watch.quiet()
+    await watch.parts.watchtower.collect()
+    await watch.quiet()
+    for contract in (court.game, court.world.zk_relayer, court.stakes()):
+        assert court.deposit(contract, ME) == (0, 0)
+    after = court.world.anvil.balance(account(CHALLENGER).address)
+    assert after == before - spent_on_gas(watch) + won - paid
+
+
+def balance(court: Court) -> int:
+    return court.world.anvil.balance(account(CHALLENGER).address)
+
+
+async def killed(watch: Watch, court: Court, posted: Posted, index: int = 0) -> None:
+    await watch.until("the leaf is dead", lambda: leaf_state(court, posted, index).killed)
+
+
+async def demanded(watch: Watch, court: Court, posted: Posted, open_: int = 1) -> None:
+    await watch.until("a dispute is open", lambda: leaf_state(court, posted).open == open_)
+
+
+class Claimant:
+    """Answers what is asked about his claim, as far as he can."""
+
+    def __init__(self, court: Court, posted: Posted, hashes: Sequence[bytes], index: int = 0) -> None:
+        self.court = court
+        self.leaf = ShownLeaf.of(posted.name(index), posted.leaves)
+        self.hashes = hashes
+
+    def send(self, data: bytes) -> None:
+        self.court.world.send(self.court.game, data, CLAIMANT)
+
+    def show_leaf(self) -> None:
+        self.send(encode_answer_leaf(self.leaf))
+
+    def show_hashes(self) -> None:
+        self.send(encode_answer_hashes(self.leaf, 0, self.hashes))
+
+    def show_block(self, number: int, header: bytes, transactions: Sequence[bytes]) -> None:
+        parent, target = (ShownHash.of(self.hashes, 0, one) for one in (number - 1, number))
+        self.send(encode_answer_block(self.leaf, parent, target, header, transactions))
+
+
+async def play(watch: Watch, court: Court, **changes: object) -> Chain:
+    return watch.operator.play(await watch.session(court.open(**changes)), [1, 2])  # type: ignore[arg-type]
+
+
+async def test_a_garbage_root_is_not_answered_for(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        posted = court.post([whole(chain)], data_of(chain), root=keccak256(b"garbage"))
+        await demanded(watch, court, posted)
+        assert leaf_state(court, posted).held
+        await watch.quiet()
+        court.world.pass_time(RULES.answer_window + 1)
+        await killed(watch, court, posted)
+        assert watch.report(posted.claim_id).verdict is ClaimVerdict.DISAGREES
+        await assert_paid(watch, court, before)
+
+
+async def test_a_forged_result_is_challenged(court: Court, watching: Watching) -> None:
+    """INVARIANT I1: all blocks are right, only the result isn't; nobody can prove it."""
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        forged = dataclasses.replace(whole(chain), result_hash=keccak256(b"mine"))
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, chain.hashes(0, 3))
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await watch.until("it is challenged", lambda: leaf_state(court, posted).open == 1)
+        await watch.quiet()
+        assert watch.leaf(posted.claim_id).verdict is LeafVerdict.WRONG
+        court.world.pass_time(RULES.proof_window + 1)
+        await killed(watch, court, posted)
+        await assert_paid(watch, court, before, paid=150_000 * RULES.gas_price)
+
+
+async def test_a_forged_hash_in_the_middle_is_found_and_its_block_demanded(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        forged, hashes = forged_hashes(chain, 2)
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        await demanded(watch, court, posted)
+        await watch.quiet()
+        assert "block 2" in watch.leaf(posted.claim_id).reason
+        court.world.pass_time(RULES.answer_window + 1)
+        await killed(watch, court, posted)
+        gas = 150_000 + (150_000 + len(hashes) * 1_500)
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+
+
+async def test_an_invalid_block_that_is_shown_is_challenged(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        block = chain.blocks[1]
+        header = bytearray(block.header)
+        at = block.header.index(block.header[91:123])
+        header[at] ^= 1  # another state root
+        forged, hashes = forged_hashes(chain, 2, keccak256(bytes(header)))
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        await demanded(watch, court, posted)
+        claimant.show_block(2, bytes(header), block.transactions)
+        await watch.until("it is challenged", lambda: leaf_state(court, posted).open == 1)
+        await watch.quiet()
+        assert watch.leaf(posted.claim_id).reason.startswith("block 2 isn't valid")
+        court.world.pass_time(RULES.proof_window + 1)
+        await killed(watch, court, posted)
+        size = len(header) + sum(len(transaction) for transaction in block.transactions)
+        gas = 150_000 + (150_000 + len(hashes) * 1_500) + (250_000 + 50 * size + 10_000)
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+
+
+async def test_other_valid_blocks_than_those_published_are_no_trap(court: Court, watching: Watching) -> None:
+    """A claimant who publishes one game and claims another, of valid blocks too, wins no bond by it."""
+    async with watching() as watch:
+        session = await watch.session(court.open())
+        published = watch.operator.play(session, [1, 2])
+        claimed = watch.operator.play(session, [2, 1])
+        posted = court.post([whole(claimed)], data_of(published))
+        claimant = Claimant(court, posted, claimed.hashes(0, 3))
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        for number in (2, 3):
+            await demanded(watch, court, posted)
+            block = claimed.blocks[number - 1]
+            claimant.show_block(number, block.header, block.transactions)
+        await watch.until("it is found right", lambda: watch.leaf(posted.claim_id).verdict is LeafVerdict.RIGHT)
+        await watch.quiet()
+        assert leaf_state(court, posted).open == 0
+        assert court.deposit(court.game, ME)[1] == 0  # no bond is locked: no challenge was opened
+
+
+async def test_a_wrong_seed_is_disproven(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        session = await watch.session(court.open())
+        before = balance(court)
+        lie = dataclasses.replace(session, seed=keccak256(b"lucky"))
+        chain = watch.operator.play(session, [1, 2])
+        forged = dataclasses.replace(whole(chain), seed=lie.seed or b"")
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, chain.hashes(0, 3))
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await killed(watch, court, posted)
+        await assert_paid(watch, court, before, paid=150_000 * RULES.gas_price)
+
+
+async def test_a_wrong_block_0_is_disproven(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        forged, hashes = forged_hashes(chain, 0)
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        await killed(watch, court, posted)
+        gas = 150_000 + (150_000 + len(hashes) * 1_500)
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+
+
+@pytest.mark.parametrize("what", ["no transition", "another last hash"])
+async def test_a_malformed_range_is_disproven(court: Court, watching: Watching, what: str) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        honest = whole(chain)
+        if what == "no transition":
+            root = block_hashes_root([honest.last_hash])
+            forged = dataclasses.replace(honest, first_number=3, block_hashes_root=root)
+        else:
+            forged = dataclasses.replace(honest, last_hash=keccak256(b"another"))
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, chain.hashes(0, 3))
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await killed(watch, court, posted)
+        await assert_paid(watch, court, before, paid=150_000 * RULES.gas_price)
+
+
+async def test_blocks_after_the_end_are_challenged(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        hashes = [*chain.hashes(0, 3), keccak256(b"more")]
+        forged = dataclasses.replace(
+            whole(chain), last_number=4, last_hash=hashes[-1], block_hashes_root=block_hashes_root(hashes)
+        )
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        await watch.until("it is challenged", lambda: leaf_state(court, posted).open == 1)
+        await watch.quiet()
+        assert watch.leaf(posted.claim_id).verdict is LeafVerdict.WRONG
+        court.world.pass_time(RULES.proof_window + 1)
+        await killed(watch, court, posted)
+        gas = 150_000 + (150_000 + len(hashes) * 1_500)
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+
+
+async def test_data_that_is_withheld_is_demanded(court: Court, watching: Watching) -> None:
+    terms = court.terms(DataMode.ON_DEMAND)
+    async with watching() as watch:
+        chain = await play(watch, court, terms=terms)
+        before = balance(court)
+        posted = court.post([whole(chain)], data_of(chain), terms)
+        await demanded(watch, court, posted)
+        assert watch.report(posted.claim_id).verdict is ClaimVerdict.MISSING
+        await watch.quiet()
+        court.world.pass_time(RULES.answer_window + 1)
+        await killed(watch, court, posted)
+        await assert_paid(watch, court, before)
+
+
+async def test_an_honest_claim_is_left_alone_and_settles(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chain = await play(watch, court)
+        posted = court.post([whole(chain)], data_of(chain))
+        await watch.step()
+        assert watch.report(posted.claim_id).verdict is ClaimVerdict.AGREES
+        await watch.quiet()
+        assert not leaf_state(court, posted).held
+        assert watch.parts.store.read(lambda tx: tx.scalar(select(intents.c.key))) is None
+        court.world.pass_time(posted.header.challenge_window + 1)
+        await watch.quiet()
+        assert watch.parts.watchtower.reports == {}
+
+
+async def test_only_the_wrong_leaf_of_a_claim_dies(court: Court, watching: Watching) -> None:
+    async with watching() as watch:
+        chains = [await play(watch, court) for _ in range(3)]
+        before = balance(court)
+        leaves = [whole(chain) for chain in chains]
+        leaves[1] = dataclasses.replace(leaves[1], result_hash=keccak256(b"mine"))
+        posted = court.post(leaves, data_of(*chains))
+        await watch.until("all are demanded", lambda: all(leaf_state(court, posted, i).open for i in range(3)))
+        for index, chain in enumerate(chains):
+            Claimant(court, posted, chain.hashes(0, 3), index).show_leaf()
+        await watch.until("it is challenged", lambda: leaf_state(court, posted, 1).open == 1)
+        await watch.quiet()
+        assert [watch.leaf(posted.claim_id, i).verdict for i in range(3)] == [
+            LeafVerdict.RIGHT,
+            LeafVerdict.WRONG,
+            LeafVerdict.RIGHT,
+        ]
+        court.world.pass_time(RULES.proof_window + 1)
+        await killed(watch, court, posted, 1)
+        assert not leaf_state(court, posted, 0).killed
+        await assert_paid(watch, court, before, paid=3 * 150_000 * RULES.gas_price)
+
+
+async def test_the_budget_bounds_what_is_locked(court: Court, watching: Watching) -> None:
+    one = 150_000 * RULES.gas_price
+    async with watching(max_bonds=2 * one) as watch:
+        chains = [await play(watch, court) for _ in range(4)]
+        posted = court.post([whole(c) for c in chains], data_of(*chains), root=keccak256(b"garbage"))
+        await watch.until("two are demanded", lambda: sum(leaf_state(court, posted, i).open for i in range(4)) == 2)
+        await watch.quiet()
+        assert court.deposit(court.game, ME)[1] == 2 * one
+        court.world.pass_time(RULES.answer_window + 1)
+        await watch.until("both are dead", lambda: sum(leaf_state(court, posted, i).killed for i in range(4)) == 2)
+        await watch.quiet()
+        # The bonds are free again, and the window is still open for the next two.
+        await watch.until("two more", lambda: sum(leaf_state(court, posted, i).open for i in range(4)) == 2)
+
+
+async def test_no_bond_is_sent_to_a_contract_that_is_not_named(court: Court, watching: Watching) -> None:
+    async with watching(dispute_games=()) as watch:
+        chain = await play(watch, court)
+        posted = court.post([whole(chain)], data_of(chain), root=keccak256(b"garbage"))
+        await watch.quiet()
+        assert watch.report(posted.claim_id).verdict is ClaimVerdict.DISAGREES
+        assert not leaf_state(court, posted).held
