@@ -3,101 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
-from support.anvil import account
-from support.disputes import CHALLENGER, CLAIM_BOND, CLAIMANT, RULES, Court, Posted, data_of, forged_hashes, whole
-from support.world import raw_address
+from support.disputes import RULES, Court, data_of, forged_hashes, whole
+from support.watchtower import ME, Claimant, Watching, assert_paid, balance, demanded, killed, leaf_state, play
 
-from exclave.challenger.execution import Chain
 from exclave.challenger.review import ClaimVerdict
 from exclave.challenger.strategy import LeafVerdict
-from exclave.dispute.payloads import (
-    LeafState,
-    ShownHash,
-    ShownLeaf,
-    encode_answer_block,
-    encode_answer_hashes,
-    encode_answer_leaf,
-    encode_leaf_state,
-)
 from exclave.protocol import DataMode, block_hashes_root, keccak256
 from exclave.store.intents import intents
-
-if TYPE_CHECKING:
-    from conftest import Watch
-
-    Watching = Callable[..., AbstractAsyncContextManager[Watch]]
-
-KEPT = CLAIM_BOND // 2
-"""What the challenger gets of the claim's bond: the rest is burnt."""
-
-ME = raw_address(account(CHALLENGER))
-
-
-def leaf_state(court: Court, posted: Posted, index: int = 0) -> LeafState:
-    data = "0x" + encode_leaf_state(posted.claim_id, index).hex()
-    answer = court.world.anvil.rpc("eth_call", {"to": "0x" + court.game.hex(), "data": data}, "latest")
-    return LeafState.decode(bytes.fromhex(answer[2:]))
-
-
-def spent_on_gas(watch: Watch) -> int:
-    """Wei that the watchtower's transactions have cost."""
-    query = select(intents.c.gas_used, intents.c.effective_gas_price).where(intents.c.gas_used.is_not(None))
-    return sum(gas * price for gas, price in watch.parts.store.read(lambda tx: list(tx.execute(query))))
-
-
-async def assert_paid(watch: Watch, court: Court, before: int, won: int = KEPT, paid: int = 0) -> None:
-    """The challenger has all again, and what he has won, less what answers were paid. Nothing is locked."""
-    await watch.quiet()
-    await watch.parts.watchtower.collect()
-    await watch.quiet()
-    for contract in (court.game, court.world.zk_relayer, court.stakes()):
-        assert court.deposit(contract, ME) == (0, 0)
-    after = court.world.anvil.balance(account(CHALLENGER).address)
-    assert after == before - spent_on_gas(watch) + won - paid
-
-
-def balance(court: Court) -> int:
-    return court.world.anvil.balance(account(CHALLENGER).address)
-
-
-async def killed(watch: Watch, court: Court, posted: Posted, index: int = 0) -> None:
-    await watch.until("the leaf is dead", lambda: leaf_state(court, posted, index).killed)
-
-
-async def demanded(watch: Watch, court: Court, posted: Posted, open_: int = 1) -> None:
-    await watch.until("a dispute is open", lambda: leaf_state(court, posted).open == open_)
-
-
-class Claimant:
-    """Answers what is asked about his claim, as far as he can."""
-
-    def __init__(self, court: Court, posted: Posted, hashes: Sequence[bytes], index: int = 0) -> None:
-        self.court = court
-        self.leaf = ShownLeaf.of(posted.name(index), posted.leaves)
-        self.hashes = hashes
-
-    def send(self, data: bytes) -> None:
-        self.court.world.send(self.court.game, data, CLAIMANT)
-
-    def show_leaf(self) -> None:
-        self.send(encode_answer_leaf(self.leaf))
-
-    def show_hashes(self) -> None:
-        self.send(encode_answer_hashes(self.leaf, 0, self.hashes))
-
-    def show_block(self, number: int, header: bytes, transactions: Sequence[bytes]) -> None:
-        parent, target = (ShownHash.of(self.hashes, 0, one) for one in (number - 1, number))
-        self.send(encode_answer_block(self.leaf, parent, target, header, transactions))
-
-
-async def play(watch: Watch, court: Court, **changes: object) -> Chain:
-    return watch.operator.play(await watch.session(court.open(**changes)), [1, 2])  # type: ignore[arg-type]
 
 
 async def test_a_garbage_root_is_not_answered_for(court: Court, watching: Watching) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from support.disputes import Court, data_of, forged_hashes, whole
 from support.running import running_node
+from support.watchtower import Watching
 from support.world import World
 
 from exclave.challenger.archive import file_name
@@ -18,11 +16,6 @@ from exclave.challenger.data import SourceSettings
 from exclave.challenger.review import ClaimVerdict
 from exclave.challenger.strategy import LeafVerdict
 from exclave.protocol import DataMode, keccak256
-
-if TYPE_CHECKING:
-    from conftest import Watch
-
-    Watching = Callable[..., AbstractAsyncContextManager[Watch]]
 
 
 async def test_an_honest_claim_agrees(court: Court, watching: Watching) -> None:
