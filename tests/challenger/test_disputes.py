@@ -262,3 +262,48 @@ async def test_no_bond_is_sent_to_a_contract_that_is_not_named(court: Court, wat
         await watch.quiet()
         assert watch.report(posted.claim_id).verdict is ClaimVerdict.DISAGREES
         assert not leaf_state(court, posted).held
+
+
+async def test_a_lie_after_more_than_a_thousand_blocks_is_found(court: Court, watching: Watching) -> None:
+    """Hashes are demanded in groups, all of them at once: a later demand could come too late."""
+    moves = 1_030
+    async with watching() as watch:
+        session = await watch.session(court.open(target=moves))
+        chain = watch.operator.play(session, [1] * moves)
+        before = balance(court)
+        forged, hashes = forged_hashes(chain, 1_026)
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted, 2)
+        claimant.show_hashes(0)
+        claimant.show_hashes(1)
+        await demanded(watch, court, posted)
+        await watch.quiet()
+        assert watch.leaf(posted.claim_id).reason.startswith("block 1026")
+        court.world.pass_time(RULES.answer_window + 1)
+        await killed(watch, court, posted)
+        gas = 150_000 + 2 * 150_000 + len(hashes) * 1_500
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+
+
+async def test_blocks_of_seeds_are_remembered_before_l1_forgets_them(
+    court: Court, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVARIANT I1: a false seed can be disproven however long the session lasts."""
+    monkeypatch.setattr("exclave.challenger.watch.RECORD_SEEDS_AFTER", 20)
+    async with watching() as watch:
+        session = await watch.session(court.open())
+        number = session.opened_block + 1
+        facts = bytes.fromhex(court.world.view(court.game, "facts()", ["address"])[2:])
+
+        def recorded() -> bytes:
+            return bytes(court.world.view(facts, "recordedBlockHash(uint256)", ["bytes32"], number))
+
+        await watch.quiet()
+        assert not any(recorded())
+        court.world.anvil.mine(30)
+        await watch.until("it is recorded", lambda: any(recorded()))
+        header = court.world.anvil.rpc("eth_getBlockByNumber", hex(number), False)
+        assert "0x" + recorded().hex() == header["hash"]

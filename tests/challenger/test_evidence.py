@@ -150,8 +150,7 @@ async def test_an_answer_behind_another_contract_is_found(court: Court, watching
     """Who answers through a contract of his own can't hide what he has shown."""
     # Passes its call data on to the dispute contract.
     forwarder = assemble(
-        "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY PUSH0 PUSH0 CALLDATASIZE PUSH0 PUSH0 73 "
-        f"{court.game.hex()} GAS f1 STOP"
+        f"CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY PUSH0 PUSH0 CALLDATASIZE PUSH0 PUSH0 73 {court.game.hex()} GAS f1 STOP"
     )
     async with watching() as watch:
         chain = await play(watch, court)

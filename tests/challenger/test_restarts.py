@@ -6,15 +6,23 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from support.anvil import account
-from support.disputes import CHALLENGER, RULES, Court, data_of, forged_hashes, whole
-from support.watchtower import Claimant, Watching, assert_paid, balance, demanded, events, killed, leaf_state, play
+from support.disputes import RULES, Court, data_of, forged_hashes, whole
+from support.watchtower import (
+    Claimant,
+    Watching,
+    WatchProcess,
+    assert_paid,
+    balance,
+    demanded,
+    events,
+    eventually,
+    killed,
+    leaf_state,
+    play,
+)
 from support.world import World
 
 from exclave.protocol import keccak256
@@ -99,42 +107,6 @@ async def test_an_outage_of_l1_is_waited_out(court: Court, watching: Watching) -
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Waits for what another task or process does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.1)
-
-
-class Process:
-    """`exclave challenge` as its users run it, to be killed and started again."""
-
-    def __init__(self, court: Court, directory: Path, templates: Path) -> None:
-        self.directory = directory
-        self.log = directory / "log"
-        directory.mkdir(exist_ok=True)
-        self._environment = {**os.environ, "WATCH_KEY": account(CHALLENGER).key.to_0x_hex()}
-        world = court.world
-        self._arguments = [
-            *("--l1", world.anvil.url, "--zk-relayer", "0x" + world.zk_relayer.hex()),
-            *("--dispute-game", "0x" + court.game.hex(), "--template", str(templates)),
-            *("--start-block", str(world.deployed_in), "--confirmations", "0", "--poll-interval", "0.1"),
-            *("--data-dir", str(directory / "data"), "--key-variable", "WATCH_KEY", "--log-format", "json"),
-        ]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *more: str) -> None:
-        command = [sys.executable, "-c", "from exclave.cli import main; main()", "challenge", *self._arguments, *more]
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
-
-    def stop(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
 async def test_kill_9_at_any_moment_does_nothing_twice(
     court: Court, world: World, watching: Watching, tmp_path: Path
 ) -> None:
@@ -143,7 +115,7 @@ async def test_kill_9_at_any_moment_does_nothing_twice(
         forged, hashes = forged_hashes(chain, 2)
     posted = court.post([forged], data_of(chain), court.terms(challenge_window=120))
     claimant = Claimant(court, posted, hashes)
-    process = Process(court, tmp_path / "process", tmp_path / "templates")
+    process = WatchProcess(court, tmp_path / "process", tmp_path / "templates")
     chance = random.Random(7)
     answers = [claimant.show_leaf, claimant.show_hashes, lambda: world.pass_time(RULES.answer_window + 1)]
     opened = 0
@@ -159,6 +131,6 @@ async def test_kill_9_at_any_moment_does_nothing_twice(
         process.stop(signal.SIGKILL)
     process.start()
     await asyncio.sleep(5)
-    assert process.stop(signal.SIGTERM) == 0
+    process.end()
     assert events(court, "DisputeOpened") == 3
     assert events(court, "LeafUnproven") == 1

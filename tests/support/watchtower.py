@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -146,8 +152,8 @@ class Claimant:
     def show_leaf(self) -> None:
         self.send(encode_answer_leaf(self.leaf))
 
-    def show_hashes(self) -> None:
-        self.send(encode_answer_hashes(self.leaf, 0, self.hashes))
+    def show_hashes(self, position: int = 0) -> None:
+        self.send(encode_answer_hashes(self.leaf, position, self.hashes))
 
     def show_block(self, number: int, header: bytes, transactions: Sequence[bytes]) -> None:
         parent, target = (ShownHash.of(self.hashes, 0, one) for one in (number - 1, number))
@@ -166,3 +172,43 @@ def events(court: Court, name: str) -> int:
     topic = "0x" + keccak256(SIGNATURES[name].encode()).hex()
     wanted = {"address": "0x" + court.game.hex(), "topics": [topic], "fromBlock": "0x0", "toBlock": "latest"}
     return len(court.world.anvil.rpc("eth_getLogs", wanted))
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits for what another task or process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.1)
+
+
+class WatchProcess:
+    """`exclave challenge` as its users run it, to be killed and started again."""
+
+    def __init__(self, court: Court, directory: Path, templates: Path) -> None:
+        self.directory = directory
+        self.log = directory / "log"
+        directory.mkdir(exist_ok=True)
+        self._environment = {**os.environ, "WATCH_KEY": account(CHALLENGER).key.to_0x_hex()}
+        world = court.world
+        self._arguments = [
+            *("--l1", world.anvil.url, "--zk-relayer", "0x" + world.zk_relayer.hex()),
+            *("--dispute-game", "0x" + court.game.hex(), "--template", str(templates)),
+            *("--start-block", str(world.deployed_in), "--confirmations", "0", "--poll-interval", "0.1"),
+            *("--data-dir", str(directory / "data"), "--key-variable", "WATCH_KEY", "--log-format", "json"),
+        ]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        command = [sys.executable, "-c", "from exclave.cli import main; main()", "challenge", *self._arguments, *more]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
+
+    def stop(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """Stop it as a person does."""
+        assert self.stop(signal.SIGTERM) == 0, self.log.read_text()

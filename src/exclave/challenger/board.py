@@ -16,7 +16,9 @@ from exclave.dispute.accounts import (
     decode_flag,
     decode_stake,
     encode_bond_account,
+    encode_facts,
     encode_is_slashed,
+    encode_recorded_block_hash,
     encode_stake_of,
     encode_stakes,
 )
@@ -97,6 +99,8 @@ class DisputeReader:
         self._rules: DisputeRules | None = None
         self._bonds: dict[DisputeKind, int] = {}
         self._stakes: bytes | None = None
+        self._facts: bytes | None = None
+        self._recorded: set[int] = set()
 
     async def relayer(self) -> bytes:
         """Whose claims' disputes these are. Raises `UnexpectedResult` where there is no dispute contract."""
@@ -126,6 +130,20 @@ class DisputeReader:
             request = CallRequest(to=self.game, data=encode_stakes())
             self._stakes = await self._l1.call_for(request, decode_address)
         return self._stakes
+
+    async def facts(self) -> bytes:
+        """The address of what L1 knows of its own blocks."""
+        if self._facts is None:
+            self._facts = await self._l1.call_for(CallRequest(to=self.game, data=encode_facts()), decode_address)
+        return self._facts
+
+    async def is_recorded(self, number: int) -> bool:
+        """Whether an L1 block's hash was recorded, so that the contract knows it for ever."""
+        if number not in self._recorded:
+            request = CallRequest(to=await self.facts(), data=encode_recorded_block_hash(number))
+            if any(await self._l1.call(request)):
+                self._recorded.add(number)
+        return number in self._recorded
 
     async def slashable(self, operator: bytes, session_id: int) -> int:
         """Wei of an operator's stake that two signatures in a session could cost him; 0 if they have already."""

@@ -106,15 +106,17 @@ class Chain:
 
 
 class Executor:
-    """An engine in which sessions are executed, one at a time, and never played. Its methods block: call them in a
-    thread. `shutdown` ends it.
+    """An engine in which sessions are executed and never played, each by one thread at a time. Its methods block: call
+    them in a thread. `shutdown` ends it.
     """
 
     def __init__(self, store: Store, l1_chain_id: int, zk_relayer: bytes) -> None:
         self._store = store
         self._l1_chain_id = l1_chain_id
         self._zk_relayer = zk_relayer
-        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._turns: dict[int, threading.Lock] = {}
+        self._stopping = False
         self._templates: dict[bytes, bytes] = {}
         self._engine = _engine.Engine(
             persist=_unused,
@@ -125,8 +127,13 @@ class Executor:
             zk_relayer=zk_relayer,
         )
 
+    def stop(self) -> None:
+        """Let what is being executed end with its next block: it raises `NotExecutable`."""
+        self._stopping = True
+
     def shutdown(self) -> None:
         """Stop the engine's threads."""
+        self.stop()
         self._engine.shutdown()
 
     def add_template(self, data: bytes) -> bytes:
@@ -154,6 +161,8 @@ class Executor:
         session_id = chain.session.session_id
         with self._loaded(chain):
             for data in blocks:
+                if self._stopping:
+                    raise NotExecutable("this process is being stopped")
                 try:
                     block = self._engine.execute_block(session_id, data.timestamp, list(data.transactions))
                 except _engine.EngineError as error:
@@ -211,7 +220,7 @@ class Executor:
     def _loaded(self, chain: Chain) -> Iterator[None]:
         """The engine has the session as it is after the chain's last block."""
         session = chain.session
-        with self._turn:
+        with self._turn(session.session_id):
             self._engine.open_session(
                 session.session_id,
                 session.chain_id,
@@ -237,6 +246,11 @@ class Executor:
                 yield
             finally:
                 self._engine.drop_session(session.session_id)
+
+    def _turn(self, session_id: int) -> threading.Lock:
+        """The engine has a session once."""
+        with self._guard:
+            return self._turns.setdefault(session_id, threading.Lock())
 
     def _state_root(self, template_id: bytes) -> bytes:
         if template_id not in self._templates:

@@ -42,6 +42,7 @@ class ClaimVerdict(StrEnum):
 
     AGREES = "agrees"
     DISAGREES = "disagrees"
+    PENDING = "pending"  # its sessions are being executed
     MISSING = "missing"  # its data can't be had, or starts where nothing is known
     UNREVIEWABLE = "unreviewable"  # a template isn't known here
 
@@ -67,7 +68,8 @@ class Reviewer:
         self._executor = executor
         self._kept = kept
         self._known: OrderedDict[int, list[Chain]] = OrderedDict()
-        self._guard = threading.RLock()
+        self._guard = threading.Lock()
+        self._turns: dict[int, threading.RLock] = {}
 
     # -- claims -----------------------------------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ class Reviewer:
         unknown: str | None = None
         for index, entry in enumerate(entries[: header.count]):
             try:
-                executed = self._execute(claim, entry)
+                executed = self._execute(entry)
             except NotExecutable as error:
                 unknown = unknown or str(error)
                 continue
@@ -203,27 +205,35 @@ class Reviewer:
 
     def chains_of(self, session: Session) -> list[Chain]:
         """All histories of a session that claims' data gives, block 0 alone among them. Raises `NotExecutable`."""
-        with self._guard:
+        session_id = session.session_id
+        with self._turn(session_id):
             beginning = self._executor.begin(session)
-            known = self._known.get(session.session_id)
+            with self._guard:
+                known = self._known.get(session_id)
             if known is None or known[0].genesis_hash != beginning.genesis_hash:
                 known = [beginning]
-                self._known[session.session_id] = known
-                for claim in self._claims(session.session_id):
-                    self._extend_all(known, self._entries(claim, session.session_id))
-            self._known.move_to_end(session.session_id)
-            while len(self._known) > KEPT_SESSIONS:
-                self._known.popitem(last=False)
+                for claim in self._claims(session_id):
+                    self._extend_all(known, self._entries(claim, session_id))
+            with self._guard:
+                self._known[session_id] = known
+                self._known.move_to_end(session_id)
+                while len(self._known) > KEPT_SESSIONS:
+                    self._known.popitem(last=False)
             return list(known)
 
-    def _execute(self, claim: Claim, entry: SessionData) -> list[Chain]:
+    def _turn(self, session_id: int) -> threading.RLock:
+        """One thread at a time executes a session."""
+        with self._guard:
+            return self._turns.setdefault(session_id, threading.RLock())
+
+    def _execute(self, entry: SessionData) -> list[Chain]:
         """The histories that end with an entry of a claim's data: one for each in which its first block occurs."""
         session = self._store.sessions.get(entry.session_id)
         if session is None or session.status in (SessionStatus.LOCAL, SessionStatus.REORGED):
             raise _NoSession(f"its data is of a session {entry.session_id} that L1 doesn't know")
         if not entry.blocks:
             raise _NoSession(f"its data has no blocks of session {entry.session_id}")
-        with self._guard:
+        with self._turn(entry.session_id):
             # Who starts at block 0 needs no other claim to be looked at.
             known = self.chains_of(session) if entry.first_number else [self._executor.begin(session)]
             starts = _starts(known, entry.first_number)
@@ -240,8 +250,9 @@ class Reviewer:
             if not made:
                 assert failure is not None, "there was a start"
                 raise failure
-            if (kept := self._known.get(entry.session_id)) is not None:
-                kept += [chain for chain in made if all(chain.blocks != other.blocks for other in kept)]
+            with self._guard:
+                if (kept := self._known.get(entry.session_id)) is not None:
+                    kept += [chain for chain in made if all(chain.blocks != other.blocks for other in kept)]
             return made
 
     def _extend_all(self, known: list[Chain], entries: Iterator[SessionData]) -> None:

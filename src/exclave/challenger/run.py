@@ -167,6 +167,7 @@ async def running(
             hand,
             proofs,
         )
+        stack.push_async_callback(watchtower.stop)
         if settings.metrics_port is not None:
             stop_metrics = serve_metrics("127.0.0.1", settings.metrics_port)
             stack.callback(stop_metrics)

@@ -25,7 +25,7 @@ from exclave.challenger.preconfirmations import Preconfirmations, read_preconfir
 from exclave.challenger.proving import FaultProofs
 from exclave.challenger.review import ClaimVerdict, Review, Reviewer
 from exclave.challenger.strategy import BlockVerdict, LeafVerdict, LeafView, Plan, Step, plan
-from exclave.dispute.accounts import encode_report_equivocation, encode_withdraw
+from exclave.dispute.accounts import encode_record_block_hash, encode_report_equivocation, encode_withdraw
 from exclave.dispute.answers import ClaimedHashes
 from exclave.dispute.payloads import (
     DisputeKind,
@@ -33,9 +33,7 @@ from exclave.dispute.payloads import (
     LeafContent,
     LeafName,
     Opening,
-    ShownHash,
     ShownLeaf,
-    SignedBlock,
     encode_contradict,
     encode_prove,
     encode_prove_fault,
@@ -48,18 +46,24 @@ from exclave.protocol.errors import ProtocolError
 from exclave.prover import ProofRequest, Verdict
 from exclave.relayer.relayer import Relayer
 from exclave.rpc.client import RpcClient, RpcFailure
-from exclave.store import Claim, ClaimStatus, Session, Store, schema
+from exclave.store import Claim, ClaimStatus, Session, SessionStatus, Store, schema
 
 log = structlog.get_logger(__name__)
 
 HEADER_BYTES = 8
 """Of the hash of a claim's header, in the keys of intents."""
 
+REVIEWS_AT_ONCE = 4
+"""Claims that are executed at one time."""
+
 FINAL_AFTER = 64
 """L1 blocks after which what happened to a leaf is taken for final."""
 
 LONGEST_RETRY = 600.0
 """Seconds after which what couldn't be reviewed is tried again, at the latest."""
+
+RECORD_SEEDS_AFTER = 4000
+"""L1 blocks after which L1 is asked to remember a seed's block: most sessions are over by then."""
 
 OLDEST_SEED_BLOCK = 8000
 """L1 blocks after which the contract can't look up a block's hash any more, less some (EIP-2935)."""
@@ -70,6 +74,7 @@ class WatchSettings:
     """`dispute_games`: the dispute contracts that are trusted with bonds. Anybody can deploy one whose rules give bonds
     away, so no other is sent any. `patience`: the share of a claim's window for which its data is looked for before it
     is demanded on L1. `data_retry`: before it is looked for again, first.
+    `review_time`: how long a pass waits for a review, which goes on beside the next passes.
     `collect_above`: wei from which on a deposit is withdrawn; None: never. Times in seconds.
     """
 
@@ -82,6 +87,7 @@ class WatchSettings:
     collect_above: int | None = None
     poll_interval: float = 12.0
     data_retry: float = 30.0
+    review_time: float = 5.0
 
 
 @dataclass
@@ -122,6 +128,8 @@ class _Watched:
     next_try: float = 0.0
     tries: int = 0
     told: bool = False
+    warned: bool = False
+    reviewing: asyncio.Task[Review] | None = None
     leaves: tuple[SessionClaim, ...] | None = None
     """All of its leaves, under its root, as the operator's node told them."""
 
@@ -160,10 +168,12 @@ class Watchtower:
         self._signed = Preconfirmations(settings.l1_chain_id, settings.zk_relayer)
         self._watched: dict[int, _Watched] = {}
         self._readers: dict[bytes, DisputeReader] = {}
+        self._executing = asyncio.Semaphore(REVIEWS_AT_ONCE)
         self._asked: set[tuple[int, int]] = set()
         """The blocks whose signatures were asked for."""
         self._own: list[LeafKey] = []
         self._over_since: dict[LeafKey, int] = {}
+        self._told: set[LeafKey] = set()
         self._finished: set[LeafKey] = set()
         """Leaves of ours about which nothing is left to do: a memory only, found out again after a restart."""
         self.reports: dict[int, ClaimReport] = {}
@@ -183,6 +193,14 @@ class Watchtower:
                 log.warning("L1 can't be read now", reason=str(error), retry_in=pause)
             await asyncio.sleep(pause)
 
+    async def stop(self) -> None:
+        """Stop the reviews that go on beside the passes."""
+        self._executor.stop()
+        tasks = [item.reviewing for item in self._watched.values() if item.reviewing is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def step(self) -> None:
         """One pass. Raises `L1Error`, `StoreError`, `FatalError`."""
         while await self._relayer.step():
@@ -192,7 +210,11 @@ class Watchtower:
             self._hand.begin_pass()
         if self._settings.preconfirmations is not None:
             await asyncio.to_thread(self._signed.read_directory, self._settings.preconfirmations)
+        before = self._watched
         watched = await asyncio.to_thread(self._choose, head.timestamp)
+        for item in before.values():
+            if item.reviewing is not None and item is not self._watched.get(item.claim.claim_id):
+                item.reviewing.cancel()  # its window is over, or L1 has another claim of that number
         reports: dict[int, ClaimReport] = {}
         for item in watched:
             # INVARIANT I5: a claim that can't be looked at keeps nobody from looking at the others.
@@ -206,6 +228,7 @@ class Watchtower:
                 reports[item.claim.claim_id] = self._report(item, ClaimVerdict.UNREVIEWABLE, f"{error}", [])
         self.reports = reports
         await self._report_equivocations()
+        await self._record_seed_blocks(head)
         await self._tell(head, watched)
         if self._settings.collect_above is not None:
             await self.collect(self._settings.collect_above)
@@ -223,7 +246,7 @@ class Watchtower:
             if claim is None:
                 continue
             known = self._watched.get(claim_id)
-            if known is None or known.claim.header != claim.header:
+            if known is None or known.claim.l1_block_hash != claim.l1_block_hash:
                 known = _Watched(claim, ClaimHeader.decode(claim.header))
             known.claim = claim
             found.append(known)
@@ -241,18 +264,17 @@ class Watchtower:
         if not any(game):
             return self._report(item, review.verdict, f"{review.reason} (it can't be disputed)", [])
         doubted = await self._doubted(item, review, head.timestamp)
-        contradicted = await self._contradicted(item, review, terms)
+        suspected = await self._suspected(review, terms)
         own = self._own_leaves(item)
         leaves: list[LeafReport] = []
-        if doubted or contradicted or own:
+        if doubted or suspected or own:
             reader = await self._reader(game)
             if reader is None:
                 return self._report(item, review.verdict, f"{review.reason}; its dispute contract isn't one", [])
             boards = await reader.boards(item.claim.claim_id, item.claim.l1_block_number, head.number)
-            for index in dict.fromkeys([*doubted, *contradicted, *own]):
+            for index in dict.fromkeys([*doubted, *suspected, *own]):
                 board = boards.get(index) or LeafBoard(UNDISPUTED)
-                signed = contradicted.get(index)
-                leaves.append(await self._look_at_leaf(item, terms, review, index, signed, reader, board, head))
+                leaves.append(await self._look_at_leaf(item, terms, review, index, reader, board, head))
         verdict = review.verdict
         if verdict is ClaimVerdict.MISSING and any(leaf.verdict is LeafVerdict.WRONG for leaf in leaves):
             verdict = ClaimVerdict.DISAGREES
@@ -274,20 +296,30 @@ class Watchtower:
             return item.review
         if item.review is not None and self._store.now() < item.next_try:
             return item.review
+        if item.reviewing is None:
+            item.reviewing = asyncio.create_task(self._find_out(item, terms), name=f"claim {item.claim.claim_id}")
+        # INVARIANT I5: a claim whose execution takes long doesn't keep the others from theirs.
+        done, _ = await asyncio.wait({item.reviewing}, timeout=self._settings.review_time)
+        if not done:
+            return Review(ClaimVerdict.PENDING, "its sessions are being executed")
+        task, item.reviewing = item.reviewing, None
+        item.review = task.result()
+        return item.review
+
+    async def _find_out(self, item: _Watched, terms: Terms) -> Review:
         claim = item.claim
         agreed = await asyncio.to_thread(self._reviewer.agreed, claim)
         if agreed is not None:
-            item.review = Review(ClaimVerdict.AGREES, "it is what its data gives", agreed)
-            return item.review
+            return Review(ClaimVerdict.AGREES, "it is what its data gives", agreed)
         pause = min(self._settings.data_retry * 2 ** min(item.tries, 16), LONGEST_RETRY)
         item.next_try, item.tries = self._store.now() + pause, item.tries + 1
         try:
             data = await self._sources.fetch(claim, terms.data_mode)
         except DataMissing as error:
-            item.review = Review(ClaimVerdict.MISSING, f"its data can't be had: {error}")
+            review = Review(ClaimVerdict.MISSING, f"its data can't be had: {error}")
         else:
-            item.review = await asyncio.to_thread(self._reviewer.review, claim, data)
-        review = item.review
+            async with self._executing:
+                review = await asyncio.to_thread(self._reviewer.review, claim, data)
         if not item.told or review.verdict in (ClaimVerdict.AGREES, ClaimVerdict.DISAGREES):
             item.told = True
             level = log.info if review.verdict is ClaimVerdict.AGREES else log.error
@@ -326,7 +358,6 @@ class Watchtower:
         terms: Terms,
         review: Review,
         index: int,
-        signed: tuple[SignedBlock, ShownHash] | None,
         reader: DisputeReader,
         board: LeafBoard,
         head: L1Header,
@@ -336,10 +367,10 @@ class Watchtower:
         view, shown_blocks = await self._view(item, terms, review, name, reader, board, head)
         found = plan(view)
         steps = list(found.steps)
-        alive = board.state.held or view.now <= view.window_end
-        if signed is not None and alive and not board.state.killed:
-            steps = [self._contradiction(view, terms, *signed)]
-            found = Plan(LeafVerdict.WRONG, f"the operator has signed another block {signed[0].number}", tuple(steps))
+        if (contradiction := self._contradiction(view, terms)) is not None:
+            number, step = contradiction
+            steps = [step]
+            found = Plan(LeafVerdict.WRONG, f"the operator has signed another block {number}", (step,))
         elif found.invalid is not None and view.status(DisputeKind.CHALLENGE, found.invalid) is DisputeStatus.OPEN:
             steps += await self._fault_proof(view, terms, found.invalid, shown_blocks, str(key))
         if board.state.killed and self._proofs is not None:
@@ -352,7 +383,8 @@ class Watchtower:
         if self._hand is None:
             return
         if reader.game not in self._settings.dispute_games:
-            if steps:
+            if steps and key not in self._told:
+                self._told.add(key)
                 log.error(
                     "nothing is done: this dispute contract isn't among those that are trusted with bonds",
                     dispute_game=reader.game,
@@ -399,7 +431,7 @@ class Watchtower:
                 known["session"] = session
                 known["obstacle"] = await asyncio.to_thread(self._reviewer.obstacle, item.header, content, session)
                 known["opening"] = await asyncio.to_thread(self._opening, session)
-                known["l1_header"] = await self._seed_header(session, head)
+                known["l1_header"] = await self._seed_header(session, reader, head)
                 hashes = await self._claimed_hashes(content, name, reader, board)
                 chain = await self._chain(session, review, content, hashes)
                 if chain is not None and content.last_number > content.first_number:
@@ -531,12 +563,45 @@ class Watchtower:
             return None
         return Opening(template.state_root, template.data_hash, session.players, session.init_data)
 
-    async def _seed_header(self, session: Session, head: L1Header) -> bytes | None:
+    async def _seed_header(self, session: Session, reader: DisputeReader, head: L1Header) -> bytes | None:
         number = session.opened_block + 1
-        if head.number - number > OLDEST_SEED_BLOCK:
+        if head.number - number > OLDEST_SEED_BLOCK and not await reader.is_recorded(number):
             return None
         header = await self._l1.get_block(number)
         return None if header is None else header.rlp
+
+    async def _record_seed_blocks(self, head: L1Header) -> None:
+        """Have L1 remember the blocks that the seeds of long sessions come from, before it forgets their hashes.
+
+        INVARIANT I1: else a false seed could be claimed once they are forgotten, and with it another game.
+        """
+        if self._hand is None:
+            return
+        for session in await asyncio.to_thread(self._long_sessions, head.number):
+            game = Terms.decode(session.terms).dispute_game
+            reader = await self._reader(game) if game in self._settings.dispute_games else None
+            number = session.opened_block + 1
+            if reader is None or await reader.is_recorded(number):
+                continue
+            header = await self._l1.get_block(number)
+            if header is not None:
+                facts = await reader.facts()
+                series = f"record:{facts.hex()}:{number}:{header.hash.hex()}"
+                await self._hand.call(series, facts, encode_record_block_hash(number))
+
+    def _long_sessions(self, head: int) -> list[Session]:
+        """Open sessions that can be executed here, and whose seed's block L1 is about to forget."""
+        table = schema.sessions.c
+        query = select(table.session_id).where(
+            table.status == SessionStatus.OPEN,
+            table.genesis_hash.is_not(None),
+            table.opened_block + 1 < head - RECORD_SEEDS_AFTER,
+            table.opened_block + 1 > head - OLDEST_SEED_BLOCK,
+        )
+        found = [
+            self._store.sessions.get(session_id) for session_id in self._store.read(lambda tx: tx.scalars(query).all())
+        ]
+        return [session for session in found if session is not None]
 
     # -- proofs and signatures --------------------------------------------------------------------------------------
 
@@ -570,32 +635,35 @@ class Watchtower:
             return [Step("disprove:block", encode_prove_fault(view.shown, terms, parent, target, proof))]
         return [Step("disprove:end", encode_prove(view.shown, terms, parent, target, proof))]
 
-    async def _contradicted(
-        self, item: _Watched, review: Review, terms: Terms
-    ) -> dict[int, tuple[SignedBlock, ShownHash]]:
-        """Leaves of a claim that agrees with its data, but not with what the operator has signed."""
+    async def _suspected(self, review: Review, terms: Terms) -> list[int]:
+        """Leaves of a claim that agrees with its data, of sessions of which the operator has signed something: whether
+        that is the same is looked at leaf by leaf.
+        """
         if review.verdict is not ClaimVerdict.AGREES:
-            return {}
+            return []
         await asyncio.to_thread(self._ask_preconfirmations, review.leaves)
-        found: dict[int, tuple[SignedBlock, ShownHash]] = {}
-        for index, leaf in enumerate(review.leaves):
-            for signed in self._signed.of_session(leaf.session_id, terms.operator):
-                if not leaf.first_number <= signed.number <= leaf.last_number:
-                    continue
-                if signed.number == leaf.last_number and signed.block_hash == leaf.last_hash:
-                    continue
-                session = await asyncio.to_thread(self._store.sessions.get, leaf.session_id)
-                if session is None:
-                    continue
-                with contextlib.suppress(NotExecutable):
-                    for chain in await asyncio.to_thread(self._reviewer.chains_of, session):
-                        hashes = chain.hashes(leaf.first_number, leaf.last_number)
-                        if chain.hash_of(leaf.last_number) != leaf.last_hash:
-                            continue
-                        if chain.hash_of(signed.number) != signed.block_hash:
-                            found[index] = signed, ShownHash.of(hashes, leaf.first_number, signed.number)
-                        break
-        return found
+        return [
+            index
+            for index, leaf in enumerate(review.leaves)
+            if any(
+                leaf.first_number <= signed.number <= leaf.last_number
+                and (signed.number, signed.block_hash) != (leaf.last_number, leaf.last_hash)
+                for signed in self._signed.of_session(leaf.session_id, terms.operator)
+            )
+        ]
+
+    def _contradiction(self, view: LeafView, terms: Terms) -> tuple[int, Step] | None:
+        """What the operator has signed and the leaf contradicts: it dies of that at once, and costs no bond."""
+        alive = not view.state.killed and (view.state.held or view.now <= view.window_end)
+        if view.session is None or view.shown is None or view.hashes is None or not alive:
+            return None
+        for signed in self._signed.of_session(view.session.session_id, terms.operator):
+            claimed = view.hashes.get(signed.number) if signed.number >= view.shown.content.first_number else None
+            if claimed is not None and claimed != signed.block_hash:
+                config = view.session.configuration()
+                data = encode_contradict(view.shown, terms, config, view.hashes.show(signed.number), signed)
+                return signed.number, Step(f"contradict:{signed.number}", data)
+        return None
 
     def _ask_preconfirmations(self, leaves: Sequence[SessionClaim]) -> None:
         """What the operators' nodes say they have signed of the last blocks."""
@@ -610,11 +678,6 @@ class Watchtower:
                     signed = read_preconfirmation(answer)
                     self._signed.add(signed)
                     self._asked.add((leaf.session_id, leaf.last_number))
-
-    def _contradiction(self, view: LeafView, terms: Terms, signed: SignedBlock, claimed: ShownHash) -> Step:
-        assert view.shown is not None and view.session is not None, "the claim agrees with its data"
-        data = encode_contradict(view.shown, terms, view.session.configuration(), claimed, signed)
-        return Step(f"contradict:{signed.number}", data)
 
     async def _report_equivocations(self) -> None:
         """Two signatures of one number cost the operator's stake, claim or not."""
@@ -694,6 +757,9 @@ class Watchtower:
             )
             if not decided and 0 <= left < item.header.challenge_window / 4:
                 near += 1
+                if item.warned:
+                    continue
+                item.warned = True
                 log.error(
                     "a claim's window ends soon, and it isn't reviewed, or isn't defeated",
                     claim=item.claim.claim_id,

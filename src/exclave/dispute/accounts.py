@@ -45,6 +45,21 @@ def decode_address(data: bytes) -> bytes:
     return address_bytes(value)
 
 
+def encode_facts() -> bytes:
+    """`IDisputeGame.facts`: where L1's own block hashes are kept."""
+    return encode_call(contracts.load("DisputeGame"), "facts")
+
+
+def encode_record_block_hash(number: int) -> bytes:
+    """`IBlockFacts.recordBlockHash`: of one of L1's last 8,191 blocks."""
+    return encode_call(contracts.load("BlockFacts"), "recordBlockHash", number)
+
+
+def encode_recorded_block_hash(number: int) -> bytes:
+    """`IBlockFacts.recordedBlockHash`."""
+    return encode_call(contracts.load("BlockFacts"), "recordedBlockHash", number)
+
+
 def encode_stake_of(operator: bytes) -> bytes:
     """`IOperatorStakes.stakeOf`."""
     return encode_call(contracts.load("OperatorStakes"), "stakeOf", operator)
