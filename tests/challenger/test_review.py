@@ -134,3 +134,13 @@ async def test_blobs_come_from_a_beacon_node(
     async with watching(acts=False, with_operator=False, sources=SourceSettings(beacon_url=world.anvil.url)) as watch:
         await watch.step()
         assert watch.report(claim_id).verdict is ClaimVerdict.AGREES, watch.report(claim_id).reason
+
+
+async def test_a_review_that_takes_long_goes_on_beside_the_passes(court: Court, watching: Watching) -> None:
+    """INVARIANT I5: it keeps no other claim from its review."""
+    async with watching(acts=False, review_time=0.0) as watch:
+        chain = watch.operator.play(await watch.session(court.open()), [1, 2])
+        posted = court.post([whole(chain)], data_of(chain))
+        await watch.step()
+        assert watch.report(posted.claim_id).verdict is ClaimVerdict.PENDING
+        await watch.until("it is done", lambda: watch.report(posted.claim_id).verdict is ClaimVerdict.AGREES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -63,6 +64,7 @@ class ChallengeSettings:
     poll_interval: float = 12.0
     patience: float = 0.25
     data_retry: float = 30.0
+    review_time: float = 5.0
     metrics_port: int | None = None
 
 
@@ -163,6 +165,7 @@ async def running(
                 collect_above=settings.collect_above,
                 poll_interval=settings.poll_interval,
                 data_retry=settings.data_retry,
+                review_time=settings.review_time,
             ),
             hand,
             proofs,
@@ -205,7 +208,7 @@ async def once(
 
     Raises `L1Error` and what `running` raises.
     """
-    async with running(settings, signer, prover) as parts:
+    async with running(replace(settings, review_time=math.inf), signer, prover) as parts:
         await parts.watchtower.step()
         if parts.manager is not None:
             if collect:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -19,21 +19,18 @@ from sqlalchemy import select
 from exclave.challenger import metrics
 from exclave.challenger.board import UNDISPUTED, DisputeReader, LeafBoard, read_account
 from exclave.challenger.data import DataMissing, DataSources
-from exclave.challenger.execution import Chain, Executor, NotExecutable
+from exclave.challenger.execution import Executor
 from exclave.challenger.hand import Hand, LeafKey
+from exclave.challenger.leaves import OLDEST_SEED_BLOCK, RECORD_SEEDS_AFTER, LeafViews, Watched
 from exclave.challenger.preconfirmations import Preconfirmations, read_preconfirmation
 from exclave.challenger.proving import FaultProofs
 from exclave.challenger.review import ClaimVerdict, Review, Reviewer
-from exclave.challenger.strategy import BlockVerdict, LeafVerdict, LeafView, Plan, Step, plan
+from exclave.challenger.strategy import LeafVerdict, LeafView, Plan, Step, plan
 from exclave.dispute.accounts import encode_record_block_hash, encode_report_equivocation, encode_withdraw
-from exclave.dispute.answers import ClaimedHashes
 from exclave.dispute.payloads import (
     DisputeKind,
     DisputeStatus,
-    LeafContent,
     LeafName,
-    Opening,
-    ShownLeaf,
     encode_contradict,
     encode_prove,
     encode_prove_fault,
@@ -41,8 +38,8 @@ from exclave.dispute.payloads import (
 from exclave.l1.client import L1Client
 from exclave.l1.errors import L1Error
 from exclave.l1.values import L1Header
-from exclave.protocol import ClaimHeader, SessionClaim, Terms, block_hashes_root, keccak256, merkle_root
-from exclave.protocol.errors import ProtocolError
+from exclave.protocol import ClaimHeader, SessionClaim, Terms
+from exclave.protocol.constants import ZERO_ADDRESS
 from exclave.prover import ProofRequest, Verdict
 from exclave.relayer.relayer import Relayer
 from exclave.rpc.client import RpcClient, RpcFailure
@@ -61,12 +58,6 @@ FINAL_AFTER = 64
 
 LONGEST_RETRY = 600.0
 """Seconds after which what couldn't be reviewed is tried again, at the latest."""
-
-RECORD_SEEDS_AFTER = 4000
-"""L1 blocks after which L1 is asked to remember a seed's block: most sessions are over by then."""
-
-OLDEST_SEED_BLOCK = 8000
-"""L1 blocks after which the contract can't look up a block's hash any more, less some (EIP-2935)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +109,6 @@ class ClaimReport:
         return wrong or self.verdict is ClaimVerdict.DISAGREES
 
 
-@dataclass
-class _Watched:
-    """A claim under review. `next_try`: when its data is looked for again (the store's clock)."""
-
-    claim: Claim
-    header: ClaimHeader
-    review: Review | None = None
-    next_try: float = 0.0
-    tries: int = 0
-    told: bool = False
-    warned: bool = False
-    reviewing: asyncio.Task[Review] | None = None
-    leaves: tuple[SessionClaim, ...] | None = None
-    """All of its leaves, under its root, as the operator's node told them."""
-
-    @property
-    def window_end(self) -> int:
-        return self.header.claimed_at + self.header.challenge_window
-
-    @property
-    def header_hash(self) -> bytes:
-        return keccak256(self.claim.header)
-
-
 class Watchtower:
     """All parts together. Without a `hand` it only reports."""
 
@@ -165,8 +132,10 @@ class Watchtower:
         self._hand = hand
         self._proofs = proofs
         self._reviewer = Reviewer(store, executor, sources.kept)
+        self._views = LeafViews(l1, store, executor, self._reviewer, settings.rpc_urls)
+        self._me = hand.address if hand is not None else ZERO_ADDRESS
         self._signed = Preconfirmations(settings.l1_chain_id, settings.zk_relayer)
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, Watched] = {}
         self._readers: dict[bytes, DisputeReader] = {}
         self._executing = asyncio.Semaphore(REVIEWS_AT_ONCE)
         self._asked: set[tuple[int, int]] = set()
@@ -233,7 +202,7 @@ class Watchtower:
         if self._settings.collect_above is not None:
             await self.collect(self._settings.collect_above)
 
-    def _choose(self, now: int) -> list[_Watched]:
+    def _choose(self, now: int) -> list[Watched]:
         """The claims to look at: in their windows, held, or with a dispute of ours that isn't over. Oldest first."""
         claims = schema.claims.c
         query = select(claims.claim_id).where((claims.settleable_at > now) | (claims.status == ClaimStatus.HELD))
@@ -247,7 +216,7 @@ class Watchtower:
                 continue
             known = self._watched.get(claim_id)
             if known is None or known.claim.l1_block_hash != claim.l1_block_hash:
-                known = _Watched(claim, ClaimHeader.decode(claim.header))
+                known = Watched(claim, ClaimHeader.decode(claim.header))
             known.claim = claim
             found.append(known)
         self._watched = {item.claim.claim_id: item for item in found}
@@ -255,7 +224,7 @@ class Watchtower:
 
     # -- one claim --------------------------------------------------------------------------------------------------
 
-    async def _look(self, item: _Watched, head: L1Header) -> ClaimReport:
+    async def _look(self, item: Watched, head: L1Header) -> ClaimReport:
         terms = await asyncio.to_thread(self._terms, item.claim)
         if terms is None:
             return self._report(item, ClaimVerdict.UNREVIEWABLE, "its terms were never registered: it can't settle", [])
@@ -280,7 +249,7 @@ class Watchtower:
             verdict = ClaimVerdict.DISAGREES
         return self._report(item, verdict, review.reason, leaves)
 
-    def _report(self, item: _Watched, verdict: ClaimVerdict, reason: str, leaves: list[LeafReport]) -> ClaimReport:
+    def _report(self, item: Watched, verdict: ClaimVerdict, reason: str, leaves: list[LeafReport]) -> ClaimReport:
         claim = item.claim
         return ClaimReport(
             claim.claim_id, claim.claimant, item.header.dispute_game, item.window_end, verdict, reason, leaves
@@ -290,7 +259,7 @@ class Watchtower:
         encoded = self._store.terms.get(claim.terms_hash)
         return None if encoded is None else Terms.decode(encoded)
 
-    async def _review(self, item: _Watched, terms: Terms) -> Review:
+    async def _review(self, item: Watched, terms: Terms) -> Review:
         """The verdict, found once; what couldn't be reviewed is tried again."""
         if item.review is not None and item.review.verdict in (ClaimVerdict.AGREES, ClaimVerdict.DISAGREES):
             return item.review
@@ -299,14 +268,15 @@ class Watchtower:
         if item.reviewing is None:
             item.reviewing = asyncio.create_task(self._find_out(item, terms), name=f"claim {item.claim.claim_id}")
         # INVARIANT I5: a claim whose execution takes long doesn't keep the others from theirs.
-        done, _ = await asyncio.wait({item.reviewing}, timeout=self._settings.review_time)
+        patience = self._settings.review_time
+        done, _ = await asyncio.wait({item.reviewing}, timeout=None if math.isinf(patience) else patience)
         if not done:
             return Review(ClaimVerdict.PENDING, "its sessions are being executed")
         task, item.reviewing = item.reviewing, None
         item.review = task.result()
         return item.review
 
-    async def _find_out(self, item: _Watched, terms: Terms) -> Review:
+    async def _find_out(self, item: Watched, terms: Terms) -> Review:
         claim = item.claim
         agreed = await asyncio.to_thread(self._reviewer.agreed, claim)
         if agreed is not None:
@@ -328,7 +298,7 @@ class Watchtower:
             metrics.DISAGREEMENTS.inc()
         return review
 
-    async def _doubted(self, item: _Watched, review: Review, now: int) -> Iterable[int]:
+    async def _doubted(self, item: Watched, review: Review, now: int) -> Iterable[int]:
         """The leaves that have to be looked at one by one."""
         if review.verdict is ClaimVerdict.AGREES:
             return ()
@@ -341,7 +311,7 @@ class Watchtower:
         others = [index for index in range(item.header.count) if index not in review.suspects]
         return [*(index for index in review.suspects if index < item.header.count), *others]
 
-    def _own_leaves(self, item: _Watched) -> list[int]:
+    def _own_leaves(self, item: Watched) -> list[int]:
         """Those with a dispute of ours that isn't over."""
         header = item.header_hash[:HEADER_BYTES]
         return [
@@ -354,7 +324,7 @@ class Watchtower:
 
     async def _look_at_leaf(
         self,
-        item: _Watched,
+        item: Watched,
         terms: Terms,
         review: Review,
         index: int,
@@ -364,7 +334,7 @@ class Watchtower:
     ) -> LeafReport:
         name = LeafName(item.claim.claim_id, index, item.header)
         key = LeafKey(reader.game, item.header_hash[:HEADER_BYTES], name.claim_id, index)
-        view, shown_blocks = await self._view(item, terms, review, name, reader, board, head)
+        view, shown_blocks = await self._views.view(item, terms, review, name, reader, board, head, self._me)
         found = plan(view)
         steps = list(found.steps)
         if (contradiction := self._contradiction(view, terms)) is not None:
@@ -407,168 +377,6 @@ class Watchtower:
             self._over_since.pop(key, None)
         elif block - self._over_since.setdefault(key, block) >= FINAL_AFTER:
             self._finished.add(key)
-
-    async def _view(
-        self,
-        item: _Watched,
-        terms: Terms,
-        review: Review,
-        name: LeafName,
-        reader: DisputeReader,
-        board: LeafBoard,
-        head: L1Header,
-    ) -> tuple[LeafView, dict[int, tuple[bytes, tuple[bytes, ...]]]]:
-        """All that is known of a leaf, and the blocks that its claimant has shown and that aren't valid."""
-        rules = await reader.rules()
-        shown, unreadable = await self._shown(item, review, name, reader, board)
-        known: dict[str, Any] = {}
-        blocks: dict[int, BlockVerdict] = {}
-        invalid: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
-        if shown is not None:
-            content = shown.content
-            session = await asyncio.to_thread(self._reviewer.session_of, item.header, content.config_hash)
-            if session is not None:
-                known["session"] = session
-                known["obstacle"] = await asyncio.to_thread(self._reviewer.obstacle, item.header, content, session)
-                known["opening"] = await asyncio.to_thread(self._opening, session)
-                known["l1_header"] = await self._seed_header(session, reader, head)
-                hashes = await self._claimed_hashes(content, name, reader, board)
-                chain = await self._chain(session, review, content, hashes)
-                if chain is not None and content.last_number > content.first_number:
-                    if chain.last_number >= content.last_number >= content.first_number:
-                        own = chain.hashes(content.first_number, content.last_number)
-                        if block_hashes_root(own) == content.block_hashes_root:
-                            hashes.add_all(own)
-                    chain = await self._follow(chain, content, hashes, name, reader, board, blocks, invalid)
-                known |= {"chain": chain, "hashes": hashes}
-        view = LeafView(
-            name=name,
-            terms=terms,
-            me=self._hand.address if self._hand is not None else bytes(20),
-            now=head.timestamp,
-            window_end=item.window_end,
-            state=board.state,
-            disputes=board.disputes,
-            act_until=board.act_until(rules.response_time),
-            shown=shown,
-            unreadable=unreadable,
-            blocks=blocks,
-            **known,
-        )
-        return view, invalid
-
-    async def _shown(
-        self, item: _Watched, review: Review, name: LeafName, reader: DisputeReader, board: LeafBoard
-    ) -> tuple[ShownLeaf | None, bool]:
-        """The leaf's content, from the review, from the operator's node, or as it was shown on L1."""
-        if review.leaves:
-            return ShownLeaf.of(name, review.leaves), False
-        if item.leaves is None:
-            item.leaves = await asyncio.to_thread(self._told_leaves, item)
-        if item.leaves is not None:
-            return ShownLeaf.of(name, item.leaves), False
-        answer = board.answers.get((DisputeKind.LEAF, 0))
-        if answer is None:
-            return None, False
-        shown = await reader.shown_leaf(answer, name.claim_id, name.index)
-        return shown, shown is None
-
-    def _told_leaves(self, item: _Watched) -> tuple[SessionClaim, ...] | None:
-        """A claim's leaves as a node tells them, if they have the claim's root; that spares demanding them."""
-        for url in self._settings.rpc_urls:
-            try:
-                answer = RpcClient(url).call("zkcop_getClaim", hex(item.claim.claim_id))
-                leaves = tuple(SessionClaim.decode(bytes.fromhex(one["claim"][2:])) for one in answer["sessions"])
-                if leaves and merkle_root([leaf.leaf() for leaf in leaves]) == item.header.root:
-                    return leaves if len(leaves) == item.header.count else None
-            except (RpcFailure, ProtocolError, KeyError, TypeError, ValueError) as error:
-                log.debug("a node doesn't tell a claim's leaves", claim=item.claim.claim_id, reason=str(error))
-        return None
-
-    async def _claimed_hashes(
-        self, content: LeafContent, name: LeafName, reader: DisputeReader, board: LeafBoard
-    ) -> ClaimedHashes:
-        count = max(content.last_number - content.first_number + 1, 0)
-        hashes = ClaimedHashes(content.first_number, count, content.block_hashes_root)
-        for (kind, position), answer in board.answers.items():
-            if kind is DisputeKind.HASHES:
-                shown = await reader.shown_hashes(answer, name.claim_id, name.index, position)
-                if shown is not None:
-                    with contextlib.suppress(ProtocolError):
-                        hashes.add(shown)
-        return hashes
-
-    async def _chain(
-        self, session: Session, review: Review, content: LeafContent, hashes: ClaimedHashes
-    ) -> Chain | None:
-        """The known history that has the most in common with what is claimed; None if it can't be executed here."""
-        try:
-            known = await asyncio.to_thread(self._reviewer.chains_of, session)
-        except NotExecutable:
-            return None
-        candidates = [chain for chain in review.chains if chain.session.session_id == session.session_id] + known
-
-        def agreement(chain: Chain) -> tuple[bool, int, int]:
-            covers = content.first_number <= content.last_number <= chain.last_number
-            whole = covers and chain.hash_of(content.last_number) == content.last_hash
-            common = 0
-            for number in range(content.first_number, chain.last_number + 1):
-                if hashes.get(number) is None or hashes.get(number) != chain.hash_of(number):
-                    break
-                common += 1
-            return whole, common, chain.last_number
-
-        return max(candidates, key=agreement)
-
-    async def _follow(
-        self,
-        chain: Chain,
-        content: LeafContent,
-        hashes: ClaimedHashes,
-        name: LeafName,
-        reader: DisputeReader,
-        board: LeafBoard,
-        blocks: dict[int, BlockVerdict],
-        invalid: dict[int, tuple[bytes, tuple[bytes, ...]]],
-    ) -> Chain:
-        """The chain along the claimed hashes, as far as the blocks that were shown on L1 are valid."""
-        number = content.first_number
-        while number <= content.last_number:
-            claimed = hashes.get(number)
-            if claimed is None:
-                return chain
-            if claimed == chain.hash_of(number):
-                number += 1
-                continue
-            answer = board.answers.get((DisputeKind.BLOCK, number))
-            if answer is None or number == content.first_number or number - 1 > chain.last_number:
-                return chain
-            shown = await reader.shown_block(answer, name.claim_id, name.index, number)
-            if shown is None:
-                blocks[number] = BlockVerdict.UNREADABLE
-                return chain
-            before = chain.cut(number - 1)
-            block = await asyncio.to_thread(self._executor.judge, before, shown.header, shown.transactions)
-            if block is None:
-                blocks[number] = BlockVerdict.INVALID
-                invalid[number] = shown.header, shown.transactions
-                return before
-            chain = Chain(chain.session, chain.genesis_hash, (*before.blocks, block))
-            number += 1
-        return chain
-
-    def _opening(self, session: Session) -> Opening | None:
-        template = self._store.templates.get(session.template_id)
-        if template is None:
-            return None
-        return Opening(template.state_root, template.data_hash, session.players, session.init_data)
-
-    async def _seed_header(self, session: Session, reader: DisputeReader, head: L1Header) -> bytes | None:
-        number = session.opened_block + 1
-        if head.number - number > OLDEST_SEED_BLOCK and not await reader.is_recorded(number):
-            return None
-        header = await self._l1.get_block(number)
-        return None if header is None else header.rlp
 
     async def _record_seed_blocks(self, head: L1Header) -> None:
         """Have L1 remember the blocks that the seeds of long sessions come from, before it forgets their hashes.
@@ -670,14 +478,13 @@ class Watchtower:
         for leaf in leaves:
             if (leaf.session_id, leaf.last_number) in self._asked:
                 continue
+            self._asked.add((leaf.session_id, leaf.last_number))
             for url in self._settings.rpc_urls:
                 with contextlib.suppress(RpcFailure, ValueError):
                     answer = RpcClient(url).call(
                         "zkcop_getPreconfirmation", hex(leaf.session_id), hex(leaf.last_number)
                     )
-                    signed = read_preconfirmation(answer)
-                    self._signed.add(signed)
-                    self._asked.add((leaf.session_id, leaf.last_number))
+                    self._signed.add(read_preconfirmation(answer))
 
     async def _report_equivocations(self) -> None:
         """Two signatures of one number cost the operator's stake, claim or not."""
@@ -741,7 +548,7 @@ class Watchtower:
             self._readers[game] = reader
         return self._readers[game]
 
-    async def _tell(self, head: L1Header, watched: Sequence[_Watched]) -> None:
+    async def _tell(self, head: L1Header, watched: Sequence[Watched]) -> None:
         verdicts = Counter(report.verdict for report in self.reports.values())
         leaves = Counter(leaf.verdict for report in self.reports.values() for leaf in report.leaves)
         for verdict in ClaimVerdict:
