@@ -35,13 +35,15 @@ def arguments(court: Court, tmp_path: Path, watching: Watching) -> list[str]:
 
 
 async def test_once_tells_by_its_code_whether_all_agree(
-    court: Court, watching: Watching, exclave: Command, arguments: list[str]
+    court: Court, watching: Watching, exclave: Command, arguments: list[str], tmp_path: Path
 ) -> None:
     async with watching(acts=False) as watch:
         chain = await play(watch, court)
     assert json.loads(exclave(*arguments, "--once", "--json").stdout) == []
     honest = court.post([whole(chain)], data_of(chain))
     assert "agrees" in exclave(*arguments, "--once").stdout
+    blind = [*arguments[: arguments.index("--template")], *arguments[arguments.index("--template") + 2 : -1]]
+    assert "unreviewable" in exclave(*blind, str(tmp_path / "blind"), "--once", code=3).stdout
     lie = court.post([dataclasses.replace(whole(chain), result_hash=keccak256(b"mine"))], data_of(chain))
     found = json.loads(exclave(*arguments, "--once", "--json", code=2).stdout)
     assert [(claim["claimId"], claim["verdict"]) for claim in found] == [

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 from support.disputes import RULES, Court, data_of, forged_hashes, whole

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from exclave.prover import Prover
 
 DISAGREEMENT: int = 2
-"""The exit code of `--once` when a claim is wrong."""
+UNDECIDED: int = 3
+"""The exit codes of `--once` when a claim is wrong, and when none is known to be but one couldn't be reviewed."""
 
 _VARIABLES = "EXCLAVE_CHALLENGE_"
 
@@ -79,7 +80,10 @@ def challenge(
         str | None, typer.Option(help="Withdraw deposits of more than this while watching.", metavar="ETHER")
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="One pass and a report. Ends with code 2 if a claim is wrong.")
+        bool,
+        typer.Option(
+            "--once", help="One pass and a report. Code 2: a claim is wrong; 3: one is undecided."
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --once: the report as JSON.")] = False,
     poll_interval: Annotated[float, typer.Option(min=0.05, help="Seconds between passes.")] = 12.0,
@@ -133,7 +137,7 @@ def challenge(
         if once:
             reports = asyncio.run(_once(settings, keystore, password_file, key_variable, prove, collect))
             _show(reports, json)
-            raise typer.Exit(DISAGREEMENT if any(report.disagrees for report in reports) else 0)
+            raise typer.Exit(_code(reports))
         raise typer.Exit(asyncio.run(_watch(settings, keystore, password_file, key_variable, prove)))
     except (FatalError, L1Error, ProverMissing, _engine.EngineError, OSError) as error:
         fail(str(error))
@@ -206,6 +210,14 @@ def _show(reports: list[ClaimReport], json: bool) -> None:
         rows.append((f"{report.claim_id}", report.verdict.value, moment(report.ends_at), report.reason))
         rows += [(f"  leaf {leaf.index}", leaf.verdict.value, "", leaf.reason) for leaf in report.leaves]
     print_table("Claims that can be disputed", ["Claim", "Verdict", "Until", "Why"], rows)
+
+
+def _code(reports: list[ClaimReport]) -> int:
+    from exclave.challenger.review import ClaimVerdict
+
+    if any(report.disagrees for report in reports):
+        return DISAGREEMENT
+    return 0 if all(report.verdict is ClaimVerdict.AGREES for report in reports) else UNDECIDED
 
 
 def _as_json(report: ClaimReport) -> dict[str, Any]:
