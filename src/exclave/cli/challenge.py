@@ -81,9 +81,7 @@ def challenge(
     ] = None,
     once: Annotated[
         bool,
-        typer.Option(
-            "--once", help="One pass and a report. Code 2: a claim is wrong; 3: one is undecided."
-        ),
+        typer.Option("--once", help="One pass and a report. Code 2: a claim is wrong; 3: one is undecided."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --once: the report as JSON.")] = False,
     poll_interval: Annotated[float, typer.Option(min=0.05, help="Seconds between passes.")] = 12.0,
