@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exclave import __version__
-from exclave.cli import claim, config, demo, doctor, node, operator, player, prove, session, template
+from exclave.cli import challenge, claim, config, demo, doctor, node, operator, player, prove, session, template
 from exclave.cli.output import fail
 from exclave.config import ConfigError
 from exclave.rpc.client import RpcFailure
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("node")(node.node)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("challenge")(challenge.challenge)
 app.command("prove")(prove.prove)
 app.command("verify")(prove.verify)
 app.add_typer(template.app, name="template")

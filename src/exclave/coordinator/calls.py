@@ -11,7 +11,8 @@ from exclave.l1.client import CallRequest, L1Client
 from exclave.protocol import Anchor, ClaimHeader, SessionConfig, Settlement, Terms, keccak256
 from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, CLAIMED_CHAIN_ABI, SETTLEMENT_ABI
 from exclave.protocol.constants import ZERO_HASH
-from exclave.protocol.fields import decode_abi, encode_abi
+from exclave.protocol.errors import DecodeError
+from exclave.protocol.fields import decode_abi, decode_abi_loosely, encode_abi
 from exclave.protocol.session import SESSION_CONFIG_ABI
 from exclave.protocol.terms import TERMS_ABI
 
@@ -68,6 +69,13 @@ def encode_claim(
     `claim_digest`) where the terms name no dispute contract.
     """
     return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data, operator_signature)
+
+
+def read_claim_data(call: bytes) -> bytes:
+    """The `data` argument of a `claim` call, from its call data. Raises `DecodeError`."""
+    if call[:4] != SELECTORS["claim"]:
+        raise DecodeError("not a claim")
+    return bytes(decode_abi_loosely(_SIGNATURES["claim"], call[4:])[4])
 
 
 def encode_settle(

@@ -15,7 +15,7 @@ from exclave.l1.values import L1Log
 from exclave.protocol import ClaimHeader, SessionClaim, SessionConfig, Terms, address_bytes
 from exclave.protocol.claims import CLAIM_HEADER_ABI, SESSION_CLAIM_ABI, block_hash_leaf
 from exclave.protocol.errors import DecodeError
-from exclave.protocol.fields import decode_abi, keccak256
+from exclave.protocol.fields import decode_abi, decode_abi_loosely, keccak256
 from exclave.protocol.merkle import merkle_proof
 from exclave.prover import Proof
 
@@ -430,7 +430,7 @@ def _arguments(function: str, types: Sequence[str], data: bytes) -> tuple[Any, .
     selector = keccak256(f"{function}({','.join(types)})".encode())[:4]
     if data[:4] != selector:
         raise DecodeError(f"not a call of {function}")
-    return decode_abi(types, data[4:])
+    return decode_abi_loosely(types, data[4:])
 
 
 def _shown_leaf(values: Any) -> ShownLeaf:

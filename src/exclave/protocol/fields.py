@@ -55,6 +55,16 @@ def decode_abi(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def decode_abi_loosely(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    """Decodes what a contract accepts as `abi.encode`, also where it isn't the canonical encoding: who writes call data
+    may arrange it as he likes. Raises `DecodeError`.
+    """
+    try:
+        return tuple(decode(list(types), data, strict=False))
+    except (AbiDecodingError, ValueError, OverflowError, TypeError, MemoryError) as error:
+        raise DecodeError(f"not an ABI encoding of ({','.join(types)}): {error}") from error
+
+
 def encode_rlp(value: Any) -> bytes:
     """RLP of nested sequences of bytes and non-negative integers."""
     return bytes(rlp.encode(value))

@@ -232,7 +232,7 @@ def _settle(store: Store, event: SessionSettled, connection: Connection) -> bool
     result = head.result if head else None
     if result is not None and keccak256(result) != event.result_hash:
         result = None
-    if result is None:
+    if result is None and head is not None:
         # Not necessarily wrong: all players may sign another result than the session's.
         log.warning("settled with a result that this node doesn't have", session=event.session_id)
     store.sessions.set_outcome(

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, delete, func, select
@@ -30,7 +30,6 @@ from exclave.node.metrics import (
     RELAYER_ROLLBACKS,
     SESSIONS_OPENED,
 )
-from exclave.node.sessions import SessionHost
 from exclave.node.supervisor import FatalError
 from exclave.protocol import Terms, genesis_header, init_message, session_seed
 from exclave.protocol.constants import ZERO_ADDRESS
@@ -40,6 +39,9 @@ from exclave.relayer.events import (
     CallbackFailed,
     Event,
     EventReader,
+    LeafHeld,
+    LeafKilled,
+    LeafReleased,
     MessageEnqueued,
     SessionAborted,
     SessionOpened,
@@ -74,6 +76,30 @@ class RelayerSettings:
     longest_pause: float = 30.0
 
 
+class ServingPolicy(Protocol):
+    """Which sessions are served."""
+
+    @property
+    def dispute_games(self) -> Sequence[bytes]:
+        """Addresses of the dispute contracts whose news about own claims count."""
+        ...
+
+    def refusal(self, session: Session) -> str | None:
+        """Why a session of L1 isn't; None when it is."""
+        ...
+
+
+class Host(Protocol):
+    """Whom the Relayer works for: a node, or a watchtower, which serves nobody."""
+
+    @property
+    def policy(self) -> ServingPolicy: ...
+
+    def unsupported_reason(self, session: Session) -> str | None:
+        """Why a session can't be played here; None when it can."""
+        ...
+
+
 class L1Changed(L1Error):
     """What was read isn't of one chain: L1 reorganised meanwhile, or its endpoints disagree. It is read again."""
 
@@ -89,7 +115,7 @@ class Relayer:
         self,
         l1: L1Client,
         store: Store,
-        host: SessionHost,
+        host: Host,
         settings: RelayerSettings,
         archive: Path,
         changed: Callable[[], None] = lambda: None,
@@ -264,8 +290,10 @@ class Relayer:
                 )
                 if new or event.origin.block_number > done:
                     news.append(event)
-                if new and event.origin.block_number <= done:
-                    log.warning("an L1 endpoint had left out an event", event=type(event).__name__, origin=event.origin)
+                # Disputes move a claim to and fro, so that theirs have an effect each time they are read again.
+                again = isinstance(event, LeafHeld | LeafReleased | LeafKilled)
+                if new and event.origin.block_number <= done and not again:
+                    log.warning("an L1 endpoint had left out an event", kind=type(event).__name__, origin=event.origin)
             effects.mark_settled_claims(self._store, tx)
             # A decided session takes no more transactions. Who still reads it brings it back for a while.
             decided = {event.session_id for event in news if isinstance(event, SessionSettled | SessionAborted)}
