@@ -228,6 +228,8 @@ def write_configuration(directory: Path, l1_url: str, chain: DemoChain, terms: T
                 "accept.dispute_games": ["0x" + terms.dispute_game.hex()],
                 "accept.verifiers": ["0x" + terms.verifier.hex()],
                 "accept.programs": ["0x" + terms.program_id.hex()],
+                # The demo itself proves what it shows.
+                "defence.enabled": False,
                 # Long enough for all matches, which end about together, to share a claim.
                 "coordinator.batch_delay": BATCH_SECONDS,
                 "coordinator.poll_interval": 0.5,
