@@ -113,7 +113,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     mapping(uint64 claimId => ClaimRecord) private _claims;
     mapping(uint64 claimId => mapping(uint32 index => LeafRecord)) private _leaves;
     mapping(uint64 sessionId => SessionHold) private _holds;
-    mapping(bytes32 checkpointId => bool) private _checkpoints;
+    /// @dev When it was claimed, the first time if it was more than once; 0: it isn't confirmed.
+    mapping(bytes32 checkpointId => uint64 claimedAt) private _checkpoints;
     mapping(uint64 sessionId => FailedCallback) private _failedCallbacks;
 
     constructor(uint32 minChallengeWindow_) EIP712("Exclave", "1") {
@@ -153,7 +154,9 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes calldata initData,
         uint64 deadline
     ) external returns (uint64 sessionId) {
-        if (!termsRegistered[templateId][termsHash]) revert UnknownTerms(templateId, termsHash);
+        if (!termsRegistered[templateId][termsHash]) {
+            revert UnknownTerms(templateId, termsHash);
+        }
         _checkPlayers(players);
         if (initData.length > MAX_INIT_DATA) revert InitDataTooLarge(initData.length);
         if (deadline <= block.timestamp || deadline > block.timestamp + MAX_DURATION) revert WrongDeadline(deadline);
@@ -216,8 +219,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32 termsHash = SessionHash.terms(terms);
         // INVARIANT I1: what nobody can dispute is taken from nobody but the operator.
         if (terms.disputeGame == address(0) && msg.sender != terms.operator) {
-            bytes32 digest =
-                _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, msg.sender, root, count, termsHash)));
+            bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(CLAIM_TYPEHASH, msg.sender, root, count, termsHash)));
             if (!_signed(terms.operator, digest, operatorSignature)) revert NotOperator(msg.sender);
         }
         if (msg.value > 0) _deposit(msg.sender);
@@ -290,8 +292,10 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         Anchor calldata anchor
     ) external {
         _checkedLeaf(claimId, header, item, 0, index, proof);
-        _checkAnchor(item, chain, anchor);
-        _checkpoints[SessionHash.checkpoint(item.sessionId, chain.lastNumber, chain.lastHash)] = true;
+        _checkAnchor(header.claimedAt, item, chain, anchor);
+        bytes32 id = SessionHash.checkpoint(item.sessionId, chain.lastNumber, chain.lastHash);
+        uint64 known = _checkpoints[id];
+        if (known == 0 || header.claimedAt < known) _checkpoints[id] = header.claimedAt;
         emit CheckpointConfirmed(item.sessionId, claimId, chain.lastNumber, chain.lastHash);
     }
 
@@ -307,7 +311,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     ) external {
         bytes32 resultHash = keccak256(item.result);
         bytes32 word = _checkedLeaf(claimId, header, item, resultHash, index, proof);
-        _checkAnchor(item, chain, anchor);
+        _checkAnchor(header.claimedAt, item, chain, anchor);
         _settle(claimId, header.callbackGas, item, resultHash, word, _callbackOf(item));
     }
 
@@ -324,7 +328,8 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         uint256 free = _freeMemory();
         for (uint256 i; i < items.length; ++i) {
             Settlement calldata item = items[i];
-            (bytes32 leaf, bytes32 word, bool live) = _checkItem(header.termsHash, header.claimedAt, item, keccak256(item.result));
+            (bytes32 leaf, bytes32 word, bool live) =
+                _checkItem(header.termsHash, header.claimedAt, item, keccak256(item.result));
             leaves[i] = leaf;
             // A leaf in dispute, or one that needs an anchor, keeps its session open; the others settle.
             if (item.firstNumber == 0 && live && !(disputed && _isDisputed(claimId, uint32(i)))) {
@@ -472,7 +477,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         _checkedClaim(claimId, header);
         // INVARIANT I3: of the session's own terms, and one that can settle: no other leaf keeps the session from an abort.
         _provenLeaf(claimId, header, item, resultHash, index, proof);
-        _checkAnchor(item, chain, anchor);
+        _checkAnchor(header.claimedAt, item, chain, anchor);
         LeafRecord storage leaf = _leaves[claimId][index];
         if (leaf.disputes == 0) revert LeafNotHeld(claimId, index);
         if (leaf.sessionId != 0) return;
@@ -555,7 +560,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
 
     /// @inheritdoc IZkRelayer
     function checkpointConfirmed(uint64 sessionId, uint64 number, bytes32 blockHash) external view returns (bool) {
-        return _checkpoints[SessionHash.checkpoint(sessionId, number, blockHash)];
+        return _checkpoints[SessionHash.checkpoint(sessionId, number, blockHash)] != 0;
     }
 
     /// @inheritdoc IZkRelayer
@@ -721,19 +726,27 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
         bytes32[] calldata proof
     ) private view returns (bytes32) {
         (bytes32 leaf, bytes32 word, bool live) = _checkItem(header.termsHash, header.claimedAt, item, resultHash);
-        if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) revert WrongLeaf(claimId, index);
+        if (MerkleTree.rootFromProof(leaf, index, header.count, proof) != header.root) {
+            revert WrongLeaf(claimId, index);
+        }
         if (!live) revert NotOpen(item.sessionId, word.statusOf());
         return word;
     }
 
-    /// @dev INVARIANT I1: a range that doesn't start at block 0 starts at the last block of a checkpoint that passed its own review.
-    function _checkAnchor(Settlement calldata item, ClaimedChain calldata chain, Anchor calldata anchor) private view {
+    /// @dev INVARIANT I1: a range that doesn't start at block 0 starts at the last block of a checkpoint that passed its own review. What it builds on was
+    /// claimed no later than itself: else nobody could have executed it in its own window.
+    function _checkAnchor(
+        uint64 claimedAt,
+        Settlement calldata item,
+        ClaimedChain calldata chain,
+        Anchor calldata anchor
+    ) private view {
         if (SessionHash.chain(chain) != item.chainHash) revert WrongChain(item.sessionId);
         if (item.firstNumber == 0) return;
-        if (
-            chain.lastNumber < item.firstNumber
-                || !_checkpoints[SessionHash.checkpoint(item.sessionId, item.firstNumber, anchor.blockHash)]
-        ) revert NotAnchored(item.sessionId, item.firstNumber);
+        uint64 anchoredAt = _checkpoints[SessionHash.checkpoint(item.sessionId, item.firstNumber, anchor.blockHash)];
+        if (chain.lastNumber < item.firstNumber || anchoredAt == 0 || anchoredAt > claimedAt) {
+            revert NotAnchored(item.sessionId, item.firstNumber);
+        }
         uint256 blocks = uint256(chain.lastNumber - item.firstNumber) + 1;
         bytes32 leaf = SessionHash.blockHashLeaf(anchor.blockHash);
         if (MerkleTree.rootFromProof(leaf, 0, blocks, anchor.proof) != chain.blockHashesRoot) {

@@ -317,6 +317,38 @@ contract SettlementTest is RelayerFixture {
         confirm(first);
     }
 
+    /// @dev INVARIANT I1: nobody can execute a range while what it starts from isn't public.
+    function test_I1_a_range_claimed_before_its_checkpoint_never_settles() public {
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        Range memory early = rangeOf(config, 5, 9, "result");
+        vm.warp(block.timestamp + 1);
+        Range memory checkpoint = rangeOf(config, 0, 5, "");
+        Range memory late = rangeOf(config, 5, 9, "result");
+        passWindow();
+        confirm(checkpoint);
+        expectUnanchored(early);
+        settleFromCheckpoint(early);
+        settleFromCheckpoint(late);
+        assertTrue(status(config.sessionId) == SessionStatus.Settled, "settled");
+    }
+
+    /// @dev Claimed twice, the earlier of its claims counts, whichever is confirmed first.
+    function test_a_checkpoint_counts_from_the_first_of_its_claims() public {
+        SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
+        Range memory checkpoint = rangeOf(config, 0, 5, "");
+        Range memory last = rangeOf(config, 5, 9, "result");
+        vm.warp(block.timestamp + 1);
+        Range memory again = rangeOf(config, 0, 5, "");
+        passWindow();
+        confirm(again);
+        expectUnanchored(last);
+        settleFromCheckpoint(last);
+        confirm(checkpoint);
+        confirm(again);
+        settleFromCheckpoint(last);
+        assertTrue(status(config.sessionId) == SessionStatus.Settled, "settled");
+    }
+
     function test_I1_a_checkpoint_is_no_result_and_a_result_no_checkpoint() public {
         SessionConfig memory config = openFrom(address(game), terms, twoPlayers());
         Range memory checkpoint = rangeOf(config, 0, 5, "");
