@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exclave.defence.leaf import DefendedLeaf, load_leaf
-from exclave.dispute import payloads
+from exclave.dispute import accounts, payloads
 from exclave.dispute.payloads import Dispute, DisputeKind, DisputeRules, LeafState
 from exclave.protocol import DataMode, Terms
 from exclave.prover import PROGRAM_ID, Progress, Proof, ProofRequest
@@ -161,7 +161,7 @@ class Arena:
 
     def deposit(self, account: bytes) -> int:
         """Wei that an account can withdraw from the dispute contract."""
-        return int.from_bytes(self._view(payloads.encode_bond_account(account))[:32], "big")
+        return int.from_bytes(self._view(accounts.encode_bond_account(account))[:32], "big")
 
     def verifications(self) -> tuple[int, int]:
         """How many were begun, and resumed."""

@@ -7,22 +7,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
 
 from exclave import _engine
 from exclave.protocol import (
     BlockData,
     Header,
     SessionClaim,
-    Terms,
     block_hashes_root,
     decode_template,
-    init_message,
 )
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.errors import ProtocolError
 from exclave.prover import ProofRequest
-from exclave.prover.replay import PUBLIC_RECOVERIES
+from exclave.prover.replay import PUBLIC_RECOVERIES, open_session, silent_engine
 from exclave.store import Session, Store, Template
 
 
@@ -118,14 +115,7 @@ class Executor:
         self._turns: dict[int, threading.Lock] = {}
         self._stopping = False
         self._templates: dict[bytes, bytes] = {}
-        self._engine = _engine.Engine(
-            persist=_unused,
-            wake=_unused,
-            call=_unused,
-            preconfirmation_key=None,
-            l1_chain_id=l1_chain_id,
-            zk_relayer=zk_relayer,
-        )
+        self._engine = silent_engine(l1_chain_id, zk_relayer)
 
     def stop(self) -> None:
         """Let what is being executed end with its next block: it raises `NotExecutable`."""
@@ -221,24 +211,8 @@ class Executor:
         """The engine has the session as it is after the chain's last block."""
         session = chain.session
         with self._turn(session.session_id):
-            self._engine.open_session(
-                session.session_id,
-                session.chain_id,
-                self._state_root(session.template_id),
-                session.config_hash,
-                session.seed or ZERO_HASH,
-                session.opened_at,
-                init_message(
-                    session.chain_id,
-                    session.config_hash,
-                    session.session_id,
-                    session.deadline,
-                    session.seed or ZERO_HASH,
-                    session.players,
-                    session.init_data,
-                ).encode_transaction(),
-                inclusion_delay=Terms.decode(session.terms).inclusion_delay,
-            )
+            state_root = self._state_root(session.template_id)
+            open_session(self._engine, session, session.seed or ZERO_HASH, state_root)
             try:
                 for block in chain.blocks:
                     made = self._engine.execute_block(session.session_id, block.timestamp, list(block.transactions))
@@ -272,7 +246,3 @@ def _executed(block: _engine.Block, timestamp: int, transactions: tuple[bytes, .
         block.inbox_hash,
         block.result_hash,
     )
-
-
-def _unused(*_: object) -> NoReturn:
-    raise AssertionError("an engine whose sessions aren't active calls nothing")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exclave.cli.addresses import read_address
 from exclave.cli.output import err, ether, fail, moment, print_json, print_table
 from exclave.config import KeySource
 from exclave.logging import configure_logging
@@ -107,7 +108,7 @@ def challenge(
     from exclave.node.supervisor import FatalError
     from exclave.prover import ProverMissing
 
-    relayer = _address(zk_relayer)
+    relayer = read_address(zk_relayer)
     settings = run.ChallengeSettings(
         l1_urls=tuple(l1),
         l1_chain_id=int(RpcClient(l1[0]).call("eth_chainId"), 16),
@@ -117,7 +118,7 @@ def challenge(
         data_dir=data_dir,
         templates=tuple(template or ()),
         sources=SourceSettings(tuple(rpc or ()), tuple(archive or ()), beacon),
-        dispute_games=tuple(_address(value) for value in dispute_game or ()),
+        dispute_games=tuple(read_address(value) for value in dispute_game or ()),
         preconfirmations=preconfirmations,
         max_bonds=_wei(max_bonds),
         low_balance=_wei(low_balance),
@@ -241,13 +242,3 @@ def _wei(text: str) -> int:
     except InvalidOperation:
         fail(f"{text} isn't an amount of ether")
     return int(value * 10**18)
-
-
-def _address(text: str) -> bytes:
-    try:
-        value = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        value = b""
-    if len(value) != 20:
-        fail(f"{text} isn't an address")
-    return value

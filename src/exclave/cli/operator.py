@@ -135,7 +135,7 @@ def _send(config: Config, game: str | None, data: bytes, value: int = 0) -> None
 
 def _with_l1(config: Config, game: str | None, work: Callable[[L1Client, bytes, bytes], Awaitable[T]]) -> T:
     """Runs `work` with L1, the address of OperatorStakes, and the operator's key. Ends the program when that fails."""
-    from exclave.dispute.payloads import encode_stakes
+    from exclave.dispute.accounts import encode_stakes
     from exclave.l1.client import CallRequest, L1Client
     from exclave.l1.errors import L1Error
     from exclave.l1.single import TransactionFailed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from exclave.cli.addresses import read_address
 from exclave.cli.keys import Keystore, KeyVariable, PasswordFile, key_source
 from exclave.cli.output import err, fail, moment
 from exclave.cli.rpc import RpcUrl
@@ -96,7 +97,7 @@ def force(
 
     opening = _opening(session_id, rpc, relayer, log, l1)
     data_bytes = _hex(data, "calldata")
-    payload = encode_force(opening, _address(to), gas, data_bytes)
+    payload = encode_force(opening, read_address(to), gas, data_bytes)
     _send(opening, l1, keystore, password_file, key_variable, payload)
     due = moment(int(time.time()) + opening.terms.inclusion_delay)
     err.print(f"The operator must have it in the session by about {due}.", highlight=False)
@@ -234,7 +235,7 @@ def _opening(session_id: int, rpc: str, relayer: str | None, log: Path | None, l
             opening, _ = read_log(log)
             if opening.session_id != session_id:
                 fail(f"{log} is of session {opening.session_id}")
-            if relayer is not None and opening.zk_relayer != _address(relayer):
+            if relayer is not None and opening.zk_relayer != read_address(relayer):
                 fail(f"{log} is of the ZkRelayer 0x{opening.zk_relayer.hex()}")
     except (ClientError, OSError) as error:
         fail(str(error))
@@ -295,7 +296,7 @@ def _result(rpc: str, session_id: int) -> bytes:
 
 
 def _relayer(text: str | None) -> bytes | None:
-    return None if text is None else _address(text)
+    return None if text is None else read_address(text)
 
 
 def _hex(text: str, what: str) -> bytes:
@@ -303,10 +304,3 @@ def _hex(text: str, what: str) -> bytes:
         return bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         fail(f"{text} isn't a {what} in hex")
-
-
-def _address(text: str) -> bytes:
-    value = _hex(text, "address")
-    if len(value) != 20:
-        fail(f"{text} isn't an address")
-    return value

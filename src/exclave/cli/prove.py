@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exclave.cli.addresses import read_address
 from exclave.cli.config import ConfigPath
+from exclave.cli.keys import KeyVariable, PasswordFile, key_source
 from exclave.cli.output import err, ether, fail, out, print_json, print_record, print_table
 from exclave.cli.rpc import Json
 from exclave.config import KeySource, load_config
@@ -78,7 +80,7 @@ def prove(
                 last,
                 l1_chain_id=loaded.l1.chain_id,
                 zk_relayer=relayer,
-                prover=_address(recipient),
+                prover=read_address(recipient),
             )
         began = time.monotonic()
         proof = run_interruptibly(prover.prove(request, Watch()))
@@ -103,11 +105,8 @@ def verify(
         str | None, typer.Option(help="ZkVerifier's address on the L1. Without it one is deployed.", metavar="ADDRESS")
     ] = None,
     keystore: Annotated[Path | None, typer.Option(help="Encrypted key file of the account that pays on L1.")] = None,
-    password_file: Annotated[Path | None, typer.Option(help="File with the keystore's password.")] = None,
-    key_variable: Annotated[
-        str,
-        typer.Option(help="Environment variable with the account's key, without --keystore (development chains only)."),
-    ] = "EXCLAVE_DEVELOPER_KEY",
+    password_file: PasswordFile = None,
+    key_variable: KeyVariable = "EXCLAVE_DEVELOPER_KEY",
     json: Json = False,
 ) -> None:
     """Verify a proof: here, or on L1 by two transactions (with --l1), whose gas is shown."""
@@ -123,16 +122,9 @@ def verify(
             err.print("The proof is valid.")
             show_proof(proof, json)
             return
-        source = KeySource.model_validate(
-            {
-                "kind": "environment" if keystore is None else "keystore",
-                "keystore": keystore,
-                "password_file": password_file,
-                "private_key_variable": key_variable,
-            }
-        )
+        source = key_source(keystore, password_file, key_variable)
         address, deployment, receipts = run_interruptibly(
-            _verify_on_l1(l1, source, None if verifier is None else _address(verifier), proof)
+            _verify_on_l1(l1, source, None if verifier is None else read_address(verifier), proof)
         )
     except (ProverError, L1Error, TransactionFailed, FatalError) as error:
         fail(str(error))
@@ -273,13 +265,3 @@ def _last_block(store: Store, session_id: int) -> int:
     if head is None:
         fail(f"session {session_id} has no block in this database")
     return head.number
-
-
-def _address(text: str) -> bytes:
-    try:
-        value = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        value = b""
-    if len(value) != 20:
-        fail(f"{text} isn't an address")
-    return value

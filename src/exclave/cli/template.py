@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from exclave.cli.config import ConfigPath
+from exclave.cli.keys import KeyVariable, PasswordFile, key_source
 from exclave.cli.output import err, fail, print_json, print_record, print_table
 from exclave.cli.rpc import Json, RpcUrl, number
 from exclave.config import Config, KeySource, load_config
@@ -83,29 +84,20 @@ def register(
     config: ConfigPath = None,
     uri: Annotated[str, typer.Option(help="Where others find the file; announced on L1, not checked.")] = "",
     keystore: Annotated[Path | None, typer.Option(help="Encrypted key file of the account that pays.")] = None,
-    password_file: Annotated[Path | None, typer.Option(help="File with the keystore's password.")] = None,
-    key_variable: Annotated[
-        str,
-        typer.Option(help="Environment variable with the account's key, without --keystore (development chains only)."),
-    ] = "EXCLAVE_DEVELOPER_KEY",
+    password_file: PasswordFile = None,
+    key_variable: KeyVariable = "EXCLAVE_DEVELOPER_KEY",
 ) -> None:
     """Register a template on L1 and add it to the node's database. Anybody may; use another account than the node's.
 
     The node's signer must not be used while the node runs: it alone counts that account's transactions.
     """
     from exclave.l1.errors import L1Error
+    from exclave.l1.single import TransactionFailed
     from exclave.node.supervisor import FatalError
 
     loaded = load_config(config)
     template = read_template(file)
-    account = {
-        "kind": "environment" if keystore is None else "keystore",
-        "keystore": keystore,
-        "password_file": password_file,
-        "private_key_variable": key_variable,
-    }
-    source = KeySource.model_validate(account)
-    from exclave.l1.single import TransactionFailed
+    source = key_source(keystore, password_file, key_variable)
 
     try:
         transaction = asyncio.run(_register(loaded, source, template, uri))

@@ -28,7 +28,7 @@ from exclave.defence.proving import ProofDesk, WantedProof
 from exclave.defence.reader import DisputeReader
 from exclave.defence.settings import DefenceSettings
 from exclave.defence.verification import Verification
-from exclave.dispute import payloads
+from exclave.dispute import accounts, payloads
 from exclave.dispute.payloads import DisputeKind, DisputeStatus, LeafState
 from exclave.l1.client import L1Client
 from exclave.l1.errors import L1Error, NodeError
@@ -324,7 +324,7 @@ class Defence:
                 continue
             if available < self._settings.withdraw_above:
                 continue
-            data = payloads.encode_withdraw(available, address)
+            data = accounts.encode_withdraw(available, address)
             if await asyncio.to_thread(self._attempts.record_if_due, f"withdraw:{game.hex()}", game, data):
                 self._manager.notify()
                 log.info("what disputes brought is withdrawn", wei=available)

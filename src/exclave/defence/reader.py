@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exclave.dispute import payloads
+from exclave.dispute import accounts, payloads
 from exclave.dispute.payloads import Dispute, DisputeKind, LeafState
 from exclave.l1.client import CallRequest, L1Client
 from exclave.protocol.fields import decode_abi
@@ -31,7 +31,7 @@ class DisputeReader:
             available, _locked = decode_abi(["uint256", "uint256"], answer)
             return int(available)
 
-        return await self._l1.call_for(self._call(payloads.encode_bond_account(account)), read)
+        return await self._l1.call_for(self._call(accounts.encode_bond_account(account)), read)
 
     def _call(self, data: bytes) -> CallRequest:
         return CallRequest(to=self._contract, data=data)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from exclave.dispute.payloads import HASHES_TOGETHER, ShownHash, ShownLeaf, read_answered_hashes
-from exclave.protocol.claims import CLAIM_HEADER_ABI, SESSION_CLAIM_ABI, block_hash_leaf
+from exclave.dispute.payloads import HASHES_TOGETHER, SHOWN_LEAF_ABI, ShownHash, ShownLeaf, read_answered_hashes
+from exclave.protocol.claims import block_hash_leaf
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.errors import DecodeError
 from exclave.protocol.fields import decode_abi_loosely
 from exclave.protocol.merkle import merkle_proof, verify_merkle_proof
-
-_SHOWN_LEAF_ABI: Final = f"((uint64,uint32,{CLAIM_HEADER_ABI}),{SESSION_CLAIM_ABI},bytes32[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class ShownHashes:
     def read(cls, data: bytes) -> ShownHashes:
         """From the data of an `answerHashes` call. Raises `DecodeError`."""
         leaf, position, hashes = read_answered_hashes(data)
-        *_, proof = decode_abi_loosely([_SHOWN_LEAF_ABI, "uint64", "bytes32[]", "bytes32[]"], data[4:])
+        *_, proof = decode_abi_loosely([SHOWN_LEAF_ABI, "uint64", "bytes32[]", "bytes32[]"], data[4:])
         return cls(leaf, position, tuple(hashes), tuple(proof))
 
 

@@ -23,7 +23,7 @@ HASHES_TOGETHER: Final = 1024
 """Block hashes that are demanded and answered together: `2 ** HASH_LEVELS` of the contract."""
 
 _LEAF_NAME_ABI: Final = f"(uint64,uint32,{CLAIM_HEADER_ABI})"
-_SHOWN_LEAF_ABI: Final = f"({_LEAF_NAME_ABI},{SESSION_CLAIM_ABI},bytes32[])"
+SHOWN_LEAF_ABI: Final = f"({_LEAF_NAME_ABI},{SESSION_CLAIM_ABI},bytes32[])"
 _SHOWN_HASH_ABI: Final = "(uint64,bytes32,bytes32[])"
 
 
@@ -329,21 +329,6 @@ def encode_reclaim(claim_id: int, index: int, kind: DisputeKind, number: int) ->
     return _call("reclaim", claim_id, index, int(kind), number)
 
 
-def encode_bond_account(account: bytes) -> bytes:
-    """`bondAccount`."""
-    return _call("bondAccount", account)
-
-
-def encode_withdraw(amount: int, to: bytes) -> bytes:
-    """`withdraw`: wei of the sender's deposit."""
-    return _call("withdraw", amount, to)
-
-
-def encode_stakes() -> bytes:
-    """`stakes`: the address of the contract that has the operators' stakes."""
-    return _call("stakes")
-
-
 def encode_rules() -> bytes:
     """`rules`."""
     return _call("rules")
@@ -409,19 +394,19 @@ class Dispute:
 
 def read_answered_leaf(data: bytes) -> ShownLeaf:
     """The leaf in the data of an `answerLeaf` transaction. Raises `DecodeError`."""
-    (leaf,) = _arguments("answerLeaf", [_SHOWN_LEAF_ABI], data)
+    (leaf,) = _arguments("answerLeaf", [SHOWN_LEAF_ABI], data)
     return _shown_leaf(leaf)
 
 
 def read_answered_hashes(data: bytes) -> tuple[ShownLeaf, int, list[bytes]]:
     """Leaf, position and hashes in the data of an `answerHashes` transaction. Raises `DecodeError`."""
-    leaf, position, hashes, _ = _arguments("answerHashes", [_SHOWN_LEAF_ABI, "uint64", "bytes32[]", "bytes32[]"], data)
+    leaf, position, hashes, _ = _arguments("answerHashes", [SHOWN_LEAF_ABI, "uint64", "bytes32[]", "bytes32[]"], data)
     return _shown_leaf(leaf), position, list(hashes)
 
 
 def read_answered_block(data: bytes) -> tuple[ShownLeaf, ShownHash, ShownHash, bytes, list[bytes]]:
     """Leaf, parent, block, header and transactions in an `answerBlock` transaction's data. Raises `DecodeError`."""
-    types = [_SHOWN_LEAF_ABI, _SHOWN_HASH_ABI, _SHOWN_HASH_ABI, "bytes", "bytes[]"]
+    types = [SHOWN_LEAF_ABI, _SHOWN_HASH_ABI, _SHOWN_HASH_ABI, "bytes", "bytes[]"]
     leaf, parent, target, header, transactions = _arguments("answerBlock", types, data)
     return _shown_leaf(leaf), _shown_hash(parent), _shown_hash(target), header, list(transactions)
 

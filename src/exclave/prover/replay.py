@@ -65,35 +65,10 @@ def restored(
         raise SessionUnprovable(f"the template 0x{session.template_id.hex()} isn't in this database")
     if session.seed is None:
         raise SessionUnprovable(f"session {session_id} hasn't started")
-    engine = _engine.Engine(
-        persist=_unused,
-        wake=_unused,
-        call=_unused,
-        preconfirmation_key=None,
-        l1_chain_id=l1_chain_id,
-        zk_relayer=zk_relayer,
-    )
+    engine = silent_engine(l1_chain_id, zk_relayer)
     try:
-        init = init_message(
-            session.chain_id,
-            session.config_hash,
-            session_id,
-            session.deadline,
-            session.seed,
-            session.players,
-            session.init_data,
-        ).encode_transaction()
         engine.add_template(template.data)
-        engine.open_session(
-            session_id,
-            session.chain_id,
-            template.state_root,
-            session.config_hash,
-            session.seed,
-            session.opened_at,
-            init,
-            inclusion_delay=Terms.decode(session.terms).inclusion_delay,
-        )
+        open_session(engine, session, session.seed, template.state_root)
         for block in store.blocks.load(session_id, 1, last):
             engine.restore_block(session_id, block.header, block.transactions, block.senders)
         yield engine
@@ -101,6 +76,41 @@ def restored(
         raise SessionUnprovable(f"session {session_id} can't be executed again: {error}") from error
     finally:
         engine.shutdown()
+
+
+def silent_engine(l1_chain_id: int, zk_relayer: bytes) -> _engine.Engine:
+    """An engine in which sessions are executed and never played: it keeps nothing and signs nothing."""
+    return _engine.Engine(
+        persist=_unused,
+        wake=_unused,
+        call=_unused,
+        preconfirmation_key=None,
+        l1_chain_id=l1_chain_id,
+        zk_relayer=zk_relayer,
+    )
+
+
+def open_session(engine: _engine.Engine, session: Session, seed: bytes, state_root: bytes) -> None:
+    """Block 0 of a session of L1, on a template that the engine has. Raises `exclave._engine.EngineError`."""
+    init = init_message(
+        session.chain_id,
+        session.config_hash,
+        session.session_id,
+        session.deadline,
+        seed,
+        session.players,
+        session.init_data,
+    ).encode_transaction()
+    engine.open_session(
+        session.session_id,
+        session.chain_id,
+        state_root,
+        session.config_hash,
+        seed,
+        session.opened_at,
+        init,
+        inclusion_delay=Terms.decode(session.terms).inclusion_delay,
+    )
 
 
 def _unused(*_: object) -> NoReturn:
