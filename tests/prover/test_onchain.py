@@ -15,9 +15,9 @@ from support.anvil import Anvil
 from exclave.l1.client import L1Client
 from exclave.l1.signers import LocalSigner
 from exclave.l1.single import send
-from exclave.l1.transactions import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_GAS
+from exclave.l1.transactions import MAX_CALLDATA_BYTES, MAX_TRANSACTION_GAS
 from exclave.l1.values import L1Receipt
-from exclave.prover import Proof, ProofRefused
+from exclave.prover import Proof, ProofRefused, contract
 from exclave.prover.onchain import DeployedVerifier, deploy_verifier, verify_onchain
 
 MOST_GAS = 20_000_000
@@ -73,9 +73,27 @@ async def test_two_transactions_verify_a_proof(l1: L1, proof: Proof) -> None:
     assert [receipt.success for receipt in receipts] == [True, True]
     assert all(receipt.gas_used <= MAX_TRANSACTION_GAS for receipt in receipts)
     assert sum(receipt.gas_used for receipt in receipts) <= MOST_GAS
-    assert all(size + 200 <= MAX_TRANSACTION_BYTES for size in l1.sizes)
+    assert all(size <= MAX_CALLDATA_BYTES for size in l1.sizes)
     # For everybody and for good.
     assert await l1.verify(proof) == []
+
+
+async def test_openings_that_are_too_large_for_one_transaction_take_more(
+    l1: L1, proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How large they are depends on where the queries fall."""
+    largest = len(proof.proof) - proof.parts[0]
+    monkeypatch.setattr(contract, "MAX_CALLDATA_BYTES", largest)
+    l1.die_after = 2
+    with pytest.raises(Died):
+        await l1.verify(proof)
+    l1.die_after = None
+    assert len(await l1.verify(proof)) == 1
+    assert len(l1.sizes) == 3 and max(l1.sizes) <= largest
+    first = proof.parts[1] - proof.parts[0]
+    monkeypatch.setattr(contract, "MAX_CALLDATA_BYTES", first)
+    with pytest.raises(ProofRefused, match="round 1 of 4"):
+        contract.next_step(proof, bytes(1_024))
 
 
 async def test_a_verification_goes_on_where_a_dead_process_left_it(l1: L1, proof: Proof) -> None:

@@ -213,6 +213,14 @@ fn any_number_of_segments_under_one_keccak_proof() {
     let layers = Layers::new(execution.vk.clone(), &layer_parameters());
     assert_eq!(layers.aggregate(&[]).err(), Some(RecursionError::NoSegments));
     let child = layers.aggregate(&execution.segments).expect("a proof");
+    // What ends a larger tree has the shape of what ends the smallest: L1 pays for all of them the same.
+    let leaves = |segments| layers.internal(&layers.leaves(segments).expect("leaves")).expect("an internal proof");
+    let (first, others) = execution.segments.split_at(1);
+    let above = layers.reduce([leaves(first), leaves(others)].concat()).expect("a proof");
+    let columns = |proof: &Proof<Native>| -> Vec<usize> {
+        proof.stacking_proof.stacking_openings.iter().map(Vec::len).collect()
+    };
+    assert_eq!(columns(&above), columns(&child));
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
     let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone()).expect("keys");
     let proof = last.prove(&child, &execution.user).expect("a proof");

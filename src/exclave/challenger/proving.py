@@ -75,7 +75,7 @@ class FaultProofs:
 
         async def send(label: str, to: bytes | None, data: bytes) -> L1Receipt:
             assert to is not None, "verification creates nothing"
-            return await self._send(f"verify:{head_hash(proof).hex()}:{label[-6:-5]}", to, data)
+            return await self._send(f"verify:{head_hash(proof).hex()}:{label}", to, data)
 
         await verify_onchain(self._l1, send, self._hand.address, verifier, proof)
         return proof

@@ -1,4 +1,4 @@
-"""Has L1 verify proofs, by the EthTxManager: two transactions, of which the second needs what the first left.
+"""Has L1 verify proofs, by the EthTxManager: two transactions or more, each of which needs what the one before left.
 
 Where a verification stands is read from L1 each time, so that a crash or a reorg repeats nothing.
 """
@@ -38,12 +38,9 @@ class Verification:
             return True
         series = f"verify:{proofs.hex()}:{contract.head_hash(proof).hex()}"
         state = await left_state(self._l1, proofs, self._sender, proof)
-        if state is None:
-            step, data = "begin", contract.encode_begin(proof)
-        else:
-            step, data = "resume", contract.encode_resume(proof, state)
-        if await asyncio.to_thread(self._attempts.record_if_due, f"{series}:{step}", proofs, data, deadline):
-            log.info("verification of a proof on L1", step=step, statement="0x" + proof.statement.hash().hex())
+        step = contract.next_step(proof, state)
+        if await asyncio.to_thread(self._attempts.record_if_due, f"{series}:{step.name}", proofs, step.data, deadline):
+            log.info("verification of a proof on L1", step=step.name, statement="0x" + proof.statement.hash().hex())
         return False
 
     async def _verifier_of(self, zk_verifier: bytes) -> bytes:

@@ -68,7 +68,7 @@ from exclave.l1.intents import (
 from exclave.l1.signers import Signer, SignerError
 from exclave.l1.transactions import (
     GAS_PER_BLOB,
-    MAX_TRANSACTION_BYTES,
+    MAX_CALLDATA_BYTES,
     MAX_TRANSACTION_GAS,
     Fees,
     Transaction,
@@ -79,8 +79,6 @@ from exclave.l1.values import L1Header, L1Receipt, to_hex
 log = structlog.get_logger(__name__)
 
 TRANSFER_GAS = 21_000
-_ENVELOPE_BYTES = 400
-"""More than a transaction's fields but its data, and its signature, can take."""
 
 # A transaction as such is at fault: offering it again is useless, its nonce must be used up otherwise.
 _UNSENDABLE = (
@@ -817,9 +815,9 @@ class EthTxManager:
     # parts
 
     def _check(self, intent: Intent) -> None:
-        if len(intent.data) + _ENVELOPE_BYTES > MAX_TRANSACTION_BYTES:
+        if len(intent.data) > MAX_CALLDATA_BYTES:
             raise IntentRefused(
-                f"{len(intent.data)} bytes of calldata are too many for L1's pools ({MAX_TRANSACTION_BYTES} in all)"
+                f"{len(intent.data)} bytes of calldata are too many for L1's pools ({MAX_CALLDATA_BYTES} at most)"
             )
         if len(intent.blobs) > blob_data.MAX_BLOBS_PER_TRANSACTION:
             raise IntentRefused(

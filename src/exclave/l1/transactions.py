@@ -13,6 +13,9 @@ MAX_TRANSACTION_GAS: Final = 16_777_216
 MAX_TRANSACTION_BYTES: Final = 131_072
 """The largest transaction, without blobs, that geth's pool takes (txMaxSize)."""
 
+MAX_CALLDATA_BYTES: Final = MAX_TRANSACTION_BYTES - 400
+"""Calldata that such a transaction has room for: its other fields and its signature take less than the rest."""
+
 GAS_PER_BLOB: Final = 131_072
 """EIP-4844."""
 

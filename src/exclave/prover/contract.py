@@ -11,13 +11,19 @@ from typing import Final
 
 from exclave import contracts
 from exclave.l1.payloads import encode_call, encode_creation
+from exclave.l1.transactions import MAX_CALLDATA_BYTES
 from exclave.protocol.fields import decode_abi, encode_abi, keccak256
-from exclave.prover.proof import Proof
+from exclave.prover.errors import ProofRefused
+from exclave.prover.proof import ROUNDS, Proof
 
 EVALUATORS: Final = 15
 """Contracts with the generated constraints; a test compares with what is committed."""
 
+_ROUND: Final = slice(64, 96)
+"""Where a verification's state has the number of the next round of openings (`OpeningState.ROUND`)."""
+
 INTERRUPTED: Final = keccak256(b"Interrupted(bytes32,address,bytes)")
+VERIFIED: Final = keccak256(b"Verified(bytes32,address)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,31 @@ def zk_verifier_creation(proofs: bytes) -> Creation:
     return Creation("ZkVerifier", encode_creation(contracts.load("ZkVerifier"), proofs))
 
 
-def encode_begin(proof: Proof) -> bytes:
-    """`ProofVerifier.begin`: everything but the openings."""
-    return encode_call(contracts.load("ProofVerifier"), "begin", proof.proof[: proof.parts[0]], 0)
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the transactions that verify a proof: what of it is verified, and the data for the ProofVerifier."""
+
+    name: str
+    data: bytes
 
 
-def encode_resume(proof: Proof, state: bytes) -> bytes:
-    """`ProofVerifier.resume`: all rounds of openings. `state` is what `begin` left, from its event."""
-    rounds = len(proof.parts) - 1
-    return encode_call(contracts.load("ProofVerifier"), "resume", state, proof.proof[proof.parts[0] :], rounds)
+def next_step(proof: Proof, state: bytes | None) -> Step:
+    """The transaction that goes on where the sender's verification was left in `state`, from its event; None: that
+    begins one. First everything but the openings, then so many rounds of openings as a transaction has room for:
+    almost always all of them, whose 126 to 129 KB depend on where the queries fall.
+
+    Raises `ProofRefused` if the state isn't of a verification, or a round is too large.
+    """
+    abi = contracts.load("ProofVerifier")
+    if state is None:
+        return Step("constraints", encode_call(abi, "begin", proof.proof[: proof.parts[0]], 0))
+    first = int.from_bytes(state[_ROUND], "big")
+    for end in range(ROUNDS, first, -1):
+        part = proof.proof[proof.parts[first] : proof.parts[end]]
+        data = encode_call(abi, "resume", state, part, end - first)
+        if len(data) <= MAX_CALLDATA_BYTES:
+            return Step(f"openings {first + 1} to {end}", data)
+    raise ProofRefused(f"round {first + 1} of {ROUNDS} of the proof's openings fits into no transaction")
 
 
 def read_interrupted(data: bytes) -> bytes:

@@ -64,13 +64,14 @@ async def verify_onchain(
     receipts: list[L1Receipt] = []
     if await _ask(l1, proofs, contract.encode_is_verified(proof)) != contract.TRUE:
         state = await left_state(l1, proofs, sender, proof)
-        try:
-            if state is None:
-                receipts.append(await send("verify a proof, part 1 of 2", proofs, contract.encode_begin(proof)))
-                state = _state_in(receipts[-1])
-            receipts.append(await send("verify a proof, part 2 of 2", proofs, contract.encode_resume(proof, state)))
-        except ExecutionReverted as error:
-            raise ProofRefused(f"the contract on L1 doesn't accept the proof: {error}") from error
+        verified = False
+        while not verified:
+            step = contract.next_step(proof, state)
+            try:
+                receipts.append(await send(f"verify a proof: {step.name}", proofs, step.data))
+            except ExecutionReverted as error:
+                raise ProofRefused(f"the contract on L1 doesn't accept the proof: {error}") from error
+            state, verified = _outcome(receipts[-1])
     if await _ask(l1, zk_verifier, contract.encode_verify(proof)) != contract.TRUE:
         raise ProofRefused("the proof is valid, but not of this program and this statement")
     return receipts
@@ -91,10 +92,13 @@ async def _ask(l1: L1Client, to: bytes, data: bytes) -> bytes:
     return await l1.call(CallRequest(to=to, data=data))
 
 
-def _state_in(receipt: L1Receipt) -> bytes:
+def _outcome(receipt: L1Receipt) -> tuple[bytes | None, bool]:
+    """The state that a part of a verification left, or that it was the last."""
     for entry in receipt.logs:
         if entry.topics[0] == contract.INTERRUPTED:
-            return contract.read_interrupted(entry.data)
+            return contract.read_interrupted(entry.data), False
+        if entry.topics[0] == contract.VERIFIED:
+            return None, True
     raise ProofRefused("the contract on L1 isn't the verifier of this version: it left no state")
 
 

@@ -14,7 +14,7 @@ from exclave.prover.program import PROGRAM_ID
 from exclave.prover.statement import Recovery, Statement, decode_recoveries, encode_recoveries
 
 _VERSION: Final = 1
-_ROUNDS: Final = 4
+ROUNDS: Final = 4
 """Rounds of openings: `VerifyingKey.ROUNDS` of the contracts, which a test compares."""
 
 
@@ -93,7 +93,7 @@ class Proof:
     def _check_parts(self) -> None:
         ordered: Sequence[int] = (0, self.head, *self.parts)
         rising = all(one < other for one, other in pairwise(ordered))
-        if len(self.parts) != _ROUNDS + 1 or not rising or self.parts[-1] != len(self.proof):
+        if len(self.parts) != ROUNDS + 1 or not rising or self.parts[-1] != len(self.proof):
             raise InvalidProof("not a proof's file: its parts don't fit")
         if keccak256(encode_recoveries(self.recoveries)) != self.statement.recoveries_hash:
             raise InvalidProof("not a proof's file: the recoveries aren't those of the statement")
