@@ -3,6 +3,8 @@
 use crate::builder::child_header;
 use crate::error::StateError;
 use crate::execution::{session_context, BlockHashes, Environment, ExecutionError, StateReader};
+use crate::precompiles::SessionPrecompiles;
+use crate::recovery::ComputedRecoveries;
 use crate::state::State;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,7 +18,7 @@ use revm::bytecode::opcode::JUMPDEST;
 use revm::context::result::{ExecutionResult, InvalidTransaction, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, Journal, TxEnv};
 use revm::context_interface::either::Either;
-use revm::handler::{EthPrecompiles, PrecompileProvider};
+use revm::handler::PrecompileProvider;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::{CallInputs, Instruction, InstructionContext, InstructionResult, InterpreterResult};
 use revm::precompile::Precompiles;
@@ -135,9 +137,9 @@ fn stoppable_jumpdest<'a>(
 }
 
 /// Precompiles that refuse once the call is stopped: thousands of slow ones fit into a code without loops.
-struct StoppablePrecompiles(EthPrecompiles);
+struct StoppablePrecompiles<'r>(SessionPrecompiles<'r>);
 
-impl<'a> PrecompileProvider<CallContext<'a>> for StoppablePrecompiles {
+impl<'a> PrecompileProvider<CallContext<'a>> for StoppablePrecompiles<'_> {
     type Output = InterpreterResult;
 
     fn set_spec(&mut self, spec: SpecId) -> bool {
@@ -145,14 +147,15 @@ impl<'a> PrecompileProvider<CallContext<'a>> for StoppablePrecompiles {
     }
 
     fn run(&mut self, context: &mut CallContext<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        if context.chain.load(Ordering::Relaxed) && self.0.contains(&inputs.bytecode_address) {
+        let is_precompile = PrecompileProvider::<CallContext<'a>>::contains(&self.0, &inputs.bytecode_address);
+        if is_precompile && context.chain.load(Ordering::Relaxed) {
             return Err(CallError::Stopped.to_string());
         }
         self.0.run(context, inputs)
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        self.0.warm_addresses()
+        PrecompileProvider::<CallContext<'a>>::warm_addresses(&self.0)
     }
 }
 
@@ -239,7 +242,7 @@ fn execute_call(
     });
     let mut evm = context.with_chain(stop).build_mainnet();
     evm.instruction.insert_instruction(JUMPDEST, Instruction::new(stoppable_jumpdest), 1);
-    let mut evm = evm.with_precompiles(StoppablePrecompiles(EthPrecompiles::new(SpecId::OSAKA)));
+    let mut evm = evm.with_precompiles(StoppablePrecompiles(SessionPrecompiles::new(&ComputedRecoveries)));
     let tx_type = match (request.authorization_list.is_empty(), request.access_list.is_empty()) {
         (false, _) => 4,
         (true, false) => 1,

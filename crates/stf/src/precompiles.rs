@@ -1,4 +1,4 @@
-//! The precompiled contracts of a session: Osaka's, with ecrecover answered by [`Recoveries`].
+//! The precompiled contracts of a session: Osaka's, with ecrecover answered by [`Recoveries`] and a dearer point evaluation.
 
 use crate::recovery::Recoveries;
 use alloc::string::{String, ToString};
@@ -8,13 +8,30 @@ use revm::context::{Cfg, ContextTr};
 use revm::handler::{precompile_output_to_interpreter_result, PrecompileProvider};
 use revm::interpreter::{CallInputs, InterpreterResult};
 use revm::precompile::{
-    blake2, bls12_381, bn254, hash, identity, kzg_point_evaluation, modexp, secp256k1, secp256r1, Precompile,
-    PrecompileHalt, PrecompileOutput,
+    blake2, bls12_381, bn254, call_eth_precompile, hash, identity, kzg_point_evaluation, modexp, secp256k1, secp256r1,
+    EthPrecompileOutput, EthPrecompileResult, Precompile, PrecompileHalt, PrecompileId, PrecompileOutput,
 };
 use revm::primitives::hardfork::SpecId;
 
 /// Gas of a recovery (yellow paper, appendix E).
 const ECRECOVER_GAS: u64 = 3_000;
+
+/// Gas of a point evaluation (EIP-4844's precompile 0x0a): twenty times Ethereum's. It takes the guest 153 million
+/// instructions, so that for Ethereum's price a transaction that repeats it could not be proven within any window.
+pub const POINT_EVALUATION_GAS: u64 = 1_000_000;
+
+fn evaluate_point(input: &[u8], gas_limit: u64) -> EthPrecompileResult {
+    if gas_limit < POINT_EVALUATION_GAS {
+        return Err(PrecompileHalt::OutOfGas);
+    }
+    let output = kzg_point_evaluation::run(input, gas_limit)?;
+    Ok(EthPrecompileOutput::new(POINT_EVALUATION_GAS, output.bytes))
+}
+
+const POINT_EVALUATION: Precompile =
+    Precompile::new(PrecompileId::KzgPointEvaluation, kzg_point_evaluation::ADDRESS, |input, gas_limit, reservoir| {
+        Ok(call_eth_precompile(evaluate_point, input, gas_limit, reservoir))
+    });
 
 /// Those of Osaka. revm keeps the same in maps, which would cost a proof as much as a transfer's execution.
 static PRECOMPILES: [Precompile; 18] = [
@@ -27,7 +44,7 @@ static PRECOMPILES: [Precompile; 18] = [
     bn254::mul::ISTANBUL,
     bn254::pair::ISTANBUL,
     blake2::FUN,
-    kzg_point_evaluation::POINT_EVALUATION,
+    POINT_EVALUATION,
     bls12_381::g1_add::PRECOMPILE,
     bls12_381::g1_msm::PRECOMPILE,
     bls12_381::g2_add::PRECOMPILE,
@@ -113,6 +130,7 @@ impl<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<CTX> for Sessio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::hex;
     use revm::precompile::Precompiles;
 
     #[test]
@@ -122,11 +140,35 @@ mod tests {
         for address in osaka.addresses() {
             let (ours, theirs) = (precompile(address).unwrap(), osaka.get(address).unwrap());
             assert_eq!((ours.id(), ours.address()), (theirs.id(), theirs.address()));
+            if *address == kzg_point_evaluation::ADDRESS {
+                continue;
+            }
             // Their functions are the same: they charge the same and answer the same, also for no input.
             let [our, their] = [ours, theirs].map(|precompile| precompile.execute(&[], 1 << 20, 0).unwrap());
             assert_eq!(our, their);
         }
         assert!(precompile(&Address::ZERO).is_none());
         assert!(precompile(&Address::repeat_byte(1)).is_none());
+    }
+
+    #[test]
+    fn a_point_evaluation_answers_as_osakas_for_its_own_price() {
+        let osaka = Precompiles::osaka();
+        let theirs = osaka.get(&kzg_point_evaluation::ADDRESS).unwrap();
+        let vectors = include_str!("../tests/precompiles.txt").lines().filter_map(|line| line.strip_prefix("00a "));
+        let mut successes = 0;
+        for vector in vectors {
+            let input = hex::decode(vector.split(' ').next().unwrap()).unwrap();
+            let [our, their] = [&POINT_EVALUATION, theirs]
+                .map(|precompile| precompile.execute(&input, POINT_EVALUATION_GAS, 0).unwrap());
+            assert_eq!((&our.status, &our.bytes), (&their.status, &their.bytes));
+            if our.status.is_success() {
+                successes += 1;
+                assert_eq!((our.gas_used, their.gas_used), (POINT_EVALUATION_GAS, kzg_point_evaluation::GAS_COST));
+            }
+            let poor = POINT_EVALUATION.execute(&input, POINT_EVALUATION_GAS - 1, 0).unwrap();
+            assert!(poor.status.is_halt() && poor.bytes.is_empty());
+        }
+        assert!(successes > 0);
     }
 }
