@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import latency, match_gas, opening, proofs, reads, report, scaling, throughput
+from benchmarks import disputes, latency, match_gas, opening, proofs, reads, report, scaling, throughput
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "match_gas": match_gas.gas,
@@ -25,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "proof_heavy_action": proofs.proving("heavy_action"),
     "proof_block_20": proofs.proving("block_20"),
     "proof_mutations": proofs.mutations,
+    "invariants": disputes.invariants,
+    "verdict": disputes.verdict,
 }
 
 

@@ -42,14 +42,14 @@ contract DisputeInvariantsTest is TestBase {
         targets[0] = FuzzSelector(address(handler), selectors);
     }
 
-    /// forge-config: slow.invariant.runs = 300
-    /// forge-config: slow.invariant.depth = 300
+    /// forge-config: slow.invariant.runs = 2000
+    /// forge-config: slow.invariant.depth = 250
     function invariant_I3_funds_are_conserved() public view {
         handler.checkFunds();
     }
 
-    /// forge-config: slow.invariant.runs = 300
-    /// forge-config: slow.invariant.depth = 300
+    /// forge-config: slow.invariant.runs = 2000
+    /// forge-config: slow.invariant.depth = 250
     function invariant_I1_I2_disputes_hold_leaves_and_end() public view {
         handler.checkLeaves();
     }

@@ -14,7 +14,7 @@ import {ProofFixture} from "./support/ProofFixture.sol";
 contract DisputeProofTest is DisputeFixture, ProofFixture {
     using Trace for uint256;
 
-    bytes32 private constant PROGRAM = 0x6635dabbe5870e3d385f0b00bf620647b33b9b9f2afcce30552cf19acb3e5dbc;
+    bytes32 private constant PROGRAM = 0x07c4d02f2e5dcbf2283d7d2da890b63ad94e815c76d7690e2f59846b7f0ef6a0;
     bytes32 private constant CONFIG = 0xf32a7e8b55693d85e7d8bff59e86a7347d157f59292584b8474419d4860dfd36;
     bytes32 private constant FROM = 0x6702375bea1d44f57f83e88996c9a54fd0717154bb43d80008aa490c2e5a4a94;
     bytes32 private constant TO = 0x757b68be0de2eab28e5edee09c5429b359c287810846f0b1a5921a1e8919d02d;

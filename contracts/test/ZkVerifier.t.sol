@@ -12,7 +12,7 @@ contract ZkVerifierTest is ProofFixture {
     using Trace for uint256;
 
     /// @dev `exclave-prover identity --program crates/guest/elf/exclave-guest.elf`.
-    bytes32 private constant PROGRAM = 0x6635dabbe5870e3d385f0b00bf620647b33b9b9f2afcce30552cf19acb3e5dbc;
+    bytes32 private constant PROGRAM = 0x07c4d02f2e5dcbf2283d7d2da890b63ad94e815c76d7690e2f59846b7f0ef6a0;
     /// @dev Hash of the statement about the block, which `exclave-prover prove` printed.
     bytes32 private constant STATEMENT = 0xb8427ecf5d0a84aac7db14173f5062b174a97ff4aedbd49e649d728a068db6a7;
 

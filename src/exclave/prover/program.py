@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PROGRAM_ID: Final = bytes.fromhex("6635dabbe5870e3d385f0b00bf620647b33b9b9f2afcce30552cf19acb3e5dbc")
+PROGRAM_ID: Final = bytes.fromhex("07c4d02f2e5dcbf2283d7d2da890b63ad94e815c76d7690e2f59846b7f0ef6a0")
 """What the terms of sessions name as `programId`: the committed guest (`crates/guest/elf`) on the prover's machine.
 
 `exclave-prover identity` computes it; tests compare.
