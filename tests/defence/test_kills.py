@@ -86,8 +86,8 @@ def test_a_node_killed_at_each_step_of_a_verification_goes_on(
                 series = [record for record in store.intents.find() if intent in record.key]
                 assert [record.key.rsplit(":", 1)[-1] for record in series] == ["0"], series
 
-            step(":begin:", lambda: arena.verifications() == (1, 0))
-            step(":resume:", lambda: arena.verifications() == (1, 1))
+            step(":constraints:", lambda: arena.verifications() == (1, 0))
+            step(":openings 1 to 4:", lambda: arena.verifications() == (1, 1))
             step("prove:", lambda: arena.leaf_state(leaf).open == 0)
             anvil.rpc("evm_setAutomine", True)
             assert arena.deposit(NODE) == KEPT
