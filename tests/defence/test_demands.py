@@ -12,7 +12,7 @@ from support.world import PLAYERS, call_data, raw_address, signed_call
 
 from exclave.dispute.payloads import DisputeKind, DisputeStatus
 from exclave.protocol import DataMode
-from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding
+from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding, Store
 
 NODE = raw_address(account(SIGNER))
 
@@ -202,12 +202,41 @@ async def test_a_reorg_brings_a_killed_leaf_back(arena: Arena, tmp_path: Path, m
         killed_in = world.anvil.block_number()
         await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
         assert store.disputes.standing(claim_id)[0] == LeafStanding(False, True, LeafEvent.UNPROVEN)
+        assert _status(store, claim_id) is ClaimStatus.DEAD
         world.anvil.reorg(world.anvil.block_number() - killed_in + 1)
         world.anvil.mine(2)
         await node.until("it is alive", lambda: store.jobs.of_session(session_id)[0].state is JobState.CLAIMED)
         assert store.disputes.standing(claim_id)[0] == LeafStanding(held=True)
+        assert _status(store, claim_id) is ClaimStatus.HELD
         arena.resolve(leaf, DisputeKind.LEAF)
         await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
+
+
+def _status(store: Store, claim_id: int) -> ClaimStatus | None:
+    claim = store.claims.get(claim_id)
+    return None if claim is None else claim.status
+
+
+async def test_a_dead_claims_bond_is_not_asked_back(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its leaves were killed: `releaseBond` would give nothing, and cost its gas."""
+    async with running_node(
+        arena.world, tmp_path, monkeypatch, accept=arena.accept, defence={"enabled": False}
+    ) as node:
+        _, claim_id = await claimed_match(arena, node)
+        store = node.node.store
+        leaf = arena.leaf(store, claim_id)
+        arena.demand_leaf(leaf)
+        arena.world.pass_time(301)
+        arena.resolve(leaf, DisputeKind.LEAF)
+        await node.until("it is dead", lambda: _status(store, claim_id) is ClaimStatus.DEAD)
+        arena.world.pass_time(61)
+        # A later session's bond is asked back, so that the coordinator has looked at both.
+        other, living = await claimed_match(arena, node)
+        await node.settled(other)
+        await node.bond_released(living)
+        assert not [record for record in store.intents.find() if record.key.startswith(f"release:{claim_id}:")]
 
 
 async def test_what_another_contract_says_of_a_claim_counts_for_nothing(
