@@ -239,6 +239,33 @@ async def test_a_dead_claims_bond_is_not_asked_back(
         assert not [record for record in store.intents.find() if record.key.startswith(f"release:{claim_id}:")]
 
 
+async def test_a_range_is_claimed_anew_after_its_checkpoint_was(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVARIANT I2: L1 settles no range that was claimed before the claim that its checkpoint stands in."""
+    world, accept, long = arena.world, arena.accept, {"batch_delay": 0, "checkpoint_blocks": 4}
+    async with running_node(world, tmp_path, monkeypatch, accept=accept, coordinator=long) as node:
+        session_id = world.open_session(target=8, terms=arena.terms())
+        await node.opened(session_id)
+        await node.play(session_id, 5)
+        checkpoint = await node.claimed(session_id)
+        await node.play(session_id, 3, first_nonce=5)
+        await node.claimed_to_its_end(session_id)
+        claims = world.claims_on_l1()
+        leaf = arena.leaf(node.node.store, checkpoint)
+    arena.demand_leaf(leaf)
+    world.pass_time(301)
+    arena.resolve(leaf, DisputeKind.LEAF)
+    prover = TestProver.ready()
+    async with running_node(world, tmp_path, monkeypatch, accept=accept, coordinator=long, prover=prover) as node:
+        await node.until("both are claimed anew", lambda: world.claims_on_l1() == claims + 2)
+        await node.settled(session_id)
+        assert world.callbacks(session_id) == 1
+        # The bond of the range's first claim comes back: nothing was wrong with it.
+        for claim_id in range(checkpoint + 1, claims + 3):
+            await node.bond_released(claim_id)
+
+
 async def test_what_another_contract_says_of_a_claim_counts_for_nothing(
     arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
