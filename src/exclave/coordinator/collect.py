@@ -34,7 +34,8 @@ def collect_ranges(store: Store, checkpoint_blocks: int) -> int:
 
 
 def collect_stranded(store: Store) -> int:
-    """Have ranges claimed anew that were claimed before the claim that their checkpoint now stands in. Returns how many.
+    """Have ranges claimed anew that were claimed before the claim that their checkpoint now stands in; returns how many
+    there were.
 
     A checkpoint's claim died and was made anew. L1 never settles a range that was claimed earlier than its checkpoint
     (INVARIANT I1: nobody could have executed it), so that its session would be stuck (INVARIANT I2).
