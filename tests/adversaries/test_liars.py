@@ -14,24 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 import pytest
-from eth_abi.abi import encode
-from support.scene import CLAIM_BOND, PARTIES, RULES, WINDOW, Scene
-from support.world import PLAYERS
+from support.scene import CLAIM_BOND, PARTIES, RULES, Scene
 
+from exclave.dispute.payloads import DisputeKind
 from exclave.protocol import DataMode
 
 STAKE = RULES.operator_stake
-
-
-class Death(Enum):
-    """How a lie ends."""
-
-    PROVEN = "proven"
-    """by a proof, at once"""
-    ANSWER = "answer"
-    """a demand isn't answered"""
-    PROOF = "proof"
-    """a challenge isn't"""
 
 
 class Variant(Enum):
@@ -44,11 +32,13 @@ class Variant(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """`who` claims; `hashes`: how many block hashes the claim has."""
+    """`who` claims, and defends the claim as far as `answers`; `missed`: what isn't answered at last, None where a
+    proof kills the lie; `hashes`: how many block hashes it has.
+    """
 
     fault: str
     who: str
-    death: Death
+    missed: DisputeKind | None
     variant: Variant
     answers: str = "block"
     hashes: int = 5
@@ -56,9 +46,20 @@ class Row:
 
 
 ROWS = (
-    Row("forged-state", "operator", Death.PROVEN, Variant.PLAIN),
-    Row("forged-result", "operator", Death.PROVEN, Variant.KILLED),
-    Row("garbage-root", "stranger", Death.ANSWER, Variant.REORGED),
+    Row("forged-state", "operator", None, Variant.PLAIN),
+    Row("forged-state", "stranger", None, Variant.REORGED),
+    Row("forged-state", "operator", DisputeKind.BLOCK, Variant.KILLED, answers="hashes"),
+    Row("forged-state", "stranger", DisputeKind.HASHES, Variant.PLAIN, answers="leaf"),
+    Row("forged-result", "operator", None, Variant.KILLED),
+    Row("forged-result", "operator", DisputeKind.LEAF, Variant.PLAIN, answers="none"),
+    Row("wrong-init", "operator", None, Variant.REORGED),
+    Row("wrong-sender", "operator", None, Variant.PLAIN),
+    Row("wrong-timestamp", "operator", None, Variant.KILLED),
+    Row("wrong-inbox", "operator", None, Variant.PLAIN),
+    Row("continued-after-end", "operator", DisputeKind.CHALLENGE, Variant.PLAIN, hashes=6),
+    Row("garbage-root", "stranger", DisputeKind.LEAF, Variant.REORGED),
+    Row("garbage-blob", "operator", DisputeKind.LEAF, Variant.PLAIN, mode=DataMode.BLOB),
+    Row("self-challenge", "operator", None, Variant.PLAIN),
 )
 
 
@@ -81,41 +82,15 @@ def play_row(scene: Scene, row: Row, variant: Variant) -> None:
         elif variant is Variant.REORGED:
             scene.reorganise()
             (lie,) = scene.claims_of(liar, start)
-        if row.death is not Death.PROVEN:
-            scene.let_a_deadline_pass(lie, RULES.answer_window if row.death is Death.ANSWER else RULES.proof_window)
+        if row.missed is not None:
+            scene.let_a_deadline_pass(lie, row.missed)
         scene.until("the lie is dead", lambda: scene.leaf_state(lie).killed)
-        assert adversary.report()["outcome"] == (
-            "posted" if row.answers == "none" or row.death is Death.ANSWER else "killed"
-        )
-        settle(scene, session_id)
-        scene.until(
-            "nothing of the honest is locked",
-            lambda: not any(map(scene.locked, (PARTIES["node"], PARTIES["watchtower"]))),
-        )
+        stays = row.answers != "none" and row.missed is not DisputeKind.LEAF
+        assert adversary.report()["outcome"] == ("killed" if stays else "posted")
+        scene.settle(session_id)
     finally:
         adversary.stop()
-    lost = CLAIM_BOND + (STAKE if row.death is Death.PROVEN and row.who == "operator" else 0)
+    lost = CLAIM_BOND + (STAKE if row.missed is None and row.who == "operator" else 0)
     paid = scene.price_of_answers(lie, row.hashes)
-    expected = dict.fromkeys(before, 0)
-    expected[row.who] = paid - lost
-    expected["watchtower"] = lost // 2 - paid
-    expected["burnt"] = lost // 2
-    assert_money(scene, before, start, expected)
-
-
-def settle(scene: Scene, session_id: int) -> None:
-    """The node's claim passes its window, and the game on L1 has the right result, once."""
-    world = scene.world
-    scene.until("the node has claimed", lambda: scene.node.call("zkcop_getClaimsBySession", session_id))
-    scene.world.pass_time(WINDOW + 1)
-    scene.until("the session is settled", lambda: world.status(session_id) == 2)
-    assert world.result_on_l1(session_id) == encode(["uint256", "address"], [3, PLAYERS[0].address])
-    assert world.callbacks(session_id) == 1
-
-
-def assert_money(scene: Scene, before: dict[str, int], start: int, expected: dict[str, int]) -> None:
-    """INVARIANT I3: to the wei."""
-    after, fees = scene.wealth(), scene.fees(start)
-    changes = {name: after[name] - before[name] + fees.get(name, 0) for name in before}
-    assert changes == expected
-    scene.assert_conserved()
+    expected = {row.who: paid - lost, "watchtower": lost // 2 - paid, "burnt": lost // 2}
+    scene.assert_money(before, start, expected)

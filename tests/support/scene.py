@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_abi.abi import encode
+
 from exclave import contracts
+from exclave.client import SessionClient
+from exclave.client.payloads import encode_abort
 from exclave.dispute.payloads import SIGNATURES as DISPUTE_SIGNATURES
 from exclave.dispute.payloads import (
     DisputeAnswered,
     DisputeKind,
+    DisputeOpened,
     DisputeRules,
     LeafState,
     encode_leaf_state,
@@ -145,15 +150,17 @@ class Scene:
                     kept.append((self.anvil.rpc("eth_getRawTransactionByHash", transaction["hash"]), depth - 1))
         self.anvil.reorg(depth, kept)
 
-    def let_a_deadline_pass(self, claim_id: int, seconds: int) -> None:
-        """A dispute about the leaf is open, and isn't answered."""
+    def let_a_deadline_pass(self, claim_id: int, kind: DisputeKind) -> None:
+        """A dispute of this kind is opened about the claim, and isn't answered."""
 
-        def waited_for() -> bool:
-            state = self.leaf_state(claim_id)
-            return state.killed or state.open > 0
+        def opened() -> bool:
+            entries = self._logs(self.arena.game, DISPUTE_SIGNATURES["DisputeOpened"])
+            events = [read_event(read_log(entry)) for entry in entries]
+            return any(isinstance(e, DisputeOpened) and (e.claim_id, e.kind) == (claim_id, kind) for e in events)
 
-        self.until("it is disputed", waited_for)
-        self.world.pass_time(seconds + 1)
+        self.until(f"a dispute of kind {kind.name} is opened", opened)
+        challenged = kind is DisputeKind.CHALLENGE
+        self.world.pass_time((RULES.proof_window if challenged else RULES.answer_window) + 1)
 
     def terms(self, mode: DataMode = DataMode.CALLDATA, **changes: Any) -> Terms:
         values: dict[str, Any] = {"claim_bond": CLAIM_BOND, "challenge_window": WINDOW, **changes}
@@ -161,22 +168,49 @@ class Scene:
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
-    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
-        """Wait until `condition()` is true while L1 goes on; returns its value."""
+    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60, *, mining: bool = True) -> Any:
+        """Wait until `condition()` is true while L1 goes on, unless told otherwise; returns its value."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := condition():
                 return found
-            self.anvil.mine()
+            if mining:
+                self.anvil.mine()
             time.sleep(0.1)
         raise AssertionError(
             f"never happened: {what}\n{self.node.log_tail()}\n{self.watchtower.log.read_text()[-3000:]}"
         )
 
-    def play(self, terms: Terms, moves: int = 3) -> int:
-        """A session opened on L1, and played to its end at the node."""
-        world = self.world
-        session_id = world.open_session(target=moves, terms=terms)
+    def play(self, terms: Terms, moves: int = 3, *, claimed: bool = True) -> int:
+        """A session opened on L1, and played to its end at the node, which claims it unless `claimed` is False: then
+        what it sent to L1 was lost on its way.
+        """
+        session_id = self.world.open_session(target=moves, terms=terms)
+        self.move(session_id, moves - 1)
+        self.anvil.rpc("evm_setAutomine", claimed)
+        self._send_move(session_id, moves - 1)
+        if not claimed:
+            self.until("the node sends its claim", lambda: self._pool(), mining=False)
+            self.node.stop()
+            self.anvil.rpc("anvil_dropAllTransactions")
+            self.anvil.rpc("evm_setAutomine", True)
+            self.node.start()
+        return session_id
+
+    def _pool(self) -> int:
+        return int(self.anvil.rpc("txpool_status")["pending"], 16)
+
+    def abort(self, session_id: int) -> None:
+        """Somebody gives the session up as soon as L1 lets him; the game gives its stakes back."""
+        opening = SessionClient.connect(self.node.url, session_id).opening
+        due = opening.config.deadline + opening.terms.abort_delay
+        self.world.pass_time(max(due - self.world.now(), 0) + 1)
+        self.world.send(self.world.zk_relayer, encode_abort(opening))
+        assert self.world.status(session_id) == 3
+        assert self.world.callbacks(session_id) == 1
+
+    def move(self, session_id: int, moves: int = 3) -> None:
+        """So many moves of the first player, at the node, once it runs the session."""
 
         def running() -> bool:
             return any(
@@ -186,9 +220,16 @@ class Scene:
 
         self.until("the session runs", running)
         for nonce in range(moves):
-            raw = world.increment(session_id, PLAYERS[0], nonce)
-            self.node.call("eth_sendRawTransactionSync", "0x" + raw.hex(), session=session_id)
-        return session_id
+            self._send_move(session_id, nonce)
+
+    def _send_move(self, session_id: int, nonce: int) -> None:
+        raw = self.world.increment(session_id, PLAYERS[0], nonce)
+        self.node.call("eth_sendRawTransactionSync", "0x" + raw.hex(), session=session_id)
+
+    def claim_on_l1(self, session_id: int) -> int:
+        """The node's claim of a session."""
+        claims = self.until("the node has claimed", lambda: self.node.call("zkcop_getClaimsBySession", session_id))
+        return int(claims[0]["claimId"], 16)
 
     def adversary(self, name: str, who: str, session_id: int, *more: str) -> Adversary:
         """Start `exclave fault run`."""
@@ -250,6 +291,38 @@ class Scene:
                     paid[name] += int(blob_gas or "0x0", 16) * int(blob_price or "0x0", 16)
         return paid
 
+    def settle(self, session_id: int) -> None:
+        """The node's claim passes its window, the game on L1 has the right result, once, and nothing of the honest is
+        locked any more.
+        """
+        world = self.world
+        self.claim_on_l1(session_id)
+        world.pass_time(WINDOW + 1)
+        self.until("the session is settled", lambda: world.status(session_id) == 2)
+        assert world.result_on_l1(session_id) == encode(["uint256", "address"], [3, PLAYERS[0].address])
+        assert world.callbacks(session_id) == 1
+        self.free()
+
+    def free(self) -> None:
+        """Wait until nothing of the honest is locked."""
+        honest = (PARTIES["node"], PARTIES["watchtower"])
+        self.until("nothing of the honest is locked", lambda: not any(map(self.locked, honest)))
+
+    def assert_money(self, before: dict[str, int], start: int, expected: dict[str, int]) -> None:
+        """INVARIANT I3: what everybody has won or lost since block `start`, to the wei, besides the fees of L1. Who
+        isn't in `expected` has what he had.
+        """
+        after, fees = self.wealth(), self.fees(start)
+        changes = {name: after[name] - before[name] + fees.get(name, 0) for name in before}
+        assert changes == {**dict.fromkeys(before, 0), **expected}
+        self.assert_conserved()
+
+    def receipts_of(self, who: bytes, since: int) -> list[str]:
+        """The statuses of somebody's transactions in the blocks after `since`."""
+        numbers = range(since + 1, self.anvil.block_number() + 1)
+        receipts = [r for number in numbers for r in self.anvil.rpc("eth_getBlockReceipts", hex(number))]
+        return [receipt["status"] for receipt in receipts if receipt["from"] == "0x" + who.hex()]
+
     def assert_conserved(self) -> None:
         """INVARIANT I3: what a contract has is what it owes, and what is burnt, to the wei."""
         everybody = [*PARTIES.values(), ZERO_ADDRESS]
@@ -303,9 +376,15 @@ class Adversary:
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors)
 
-    def report(self) -> Mapping[str, Any]:
-        """What it says once it has ended, which it does by itself."""
-        self._scene.until("the adversary has ended", lambda: self.process.poll() is not None)
+    def wait_for(self, text: str) -> None:
+        """Until it has said that."""
+        self._scene.until(f"it says {text}", lambda: text in self._errors.read_text())
+
+    def report(self, *, mining: bool = True) -> Mapping[str, Any]:
+        """What it says once it has ended, which it does by itself. `mining`: let L1 go on meanwhile."""
+        if mining:
+            self._scene.until("the adversary has ended", lambda: self.process.poll() is not None)
+        self.process.wait(60)
         assert self.process.stdout is not None
         said = self.process.stdout.read()
         assert self.process.returncode == 0, self._errors.read_text()

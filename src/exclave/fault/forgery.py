@@ -80,8 +80,7 @@ def forge(name: str, chain: Chain, executor: Executor, key: bytes) -> Lie:
 
 
 def _forged_state(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    middle = (chain.last_number + 1) // 2
-    return _with_header(chain, middle, state_root=NOISE)
+    return _with_header(chain, _middle(chain), state_root=NOISE)
 
 
 def _forged_result(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
@@ -122,12 +121,16 @@ def _wrong_sender(chain: Chain, _executor: Executor, key: bytes) -> Lie:
 
 
 def _wrong_timestamp(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    last = chain.last_number
-    return _with_header(chain, last, timestamp=chain.session.opened_at - 1)
+    return _with_header(chain, _middle(chain), timestamp=chain.session.opened_at - 1)
 
 
 def _wrong_inbox(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return _with_header(chain, chain.last_number, parent_beacon_block_root=NOISE)
+    return _with_header(chain, _middle(chain), parent_beacon_block_root=NOISE)
+
+
+def _unsettleable(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
+    """Its time is what L1 compares at the settlement, so that nobody has to oppose it."""
+    return _with_header(chain, chain.last_number, timestamp=chain.session.opened_at - 1)
 
 
 def _continued_after_end(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
@@ -182,6 +185,7 @@ _FORGERIES: Final[dict[str, Callable[[Chain, Executor, bytes], Lie]]] = {
     "wrong-timestamp": _wrong_timestamp,
     "wrong-inbox": _wrong_inbox,
     "continued-after-end": _continued_after_end,
+    "unsettleable": _unsettleable,
     "garbage-root": _garbage_root,
     "withheld-data": _data_of_nothing,
     "garbage-blob": _data_of_nothing,
@@ -191,6 +195,11 @@ _FORGERIES: Final[dict[str, Callable[[Chain, Executor, bytes], Lie]]] = {
 
 
 # -- what they share ------------------------------------------------------------------------------------------------
+
+
+def _middle(chain: Chain) -> int:
+    """A block that isn't the last one: what L1 itself compares is of that one. A session of one block has no other."""
+    return max(chain.last_number // 2, 1)
 
 
 def _with_header(

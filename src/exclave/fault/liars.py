@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Final
 
 from exclave.challenger.board import LeafBoard
-from exclave.coordinator.calls import L1SessionStatus, encode_claim
+from exclave.coordinator.calls import L1SessionStatus, encode_claim, encode_release_bond
 from exclave.dispute.payloads import (
     DisputeKind,
     DisputeStatus,
@@ -55,6 +55,7 @@ async def lie(stage: Stage, name: str, answers: Answers, report: Report) -> None
     _needs_disputes(stage)
     made = await asyncio.to_thread(forge, name, stage.chain, stage.executor, stage.key)
     if name == "late-claim":
+        report.say("waiting until the session can be aborted")
         await until_abortable(stage)
     leaf = await post(stage, made, report, garbage=name == "garbage-blob")
     if name == "self-challenge":
@@ -136,8 +137,9 @@ async def _defend(stage: Stage, made: Lie, leaf: ShownLeaf, answers: Answers, re
             await _answer(stage, made, leaf, board, answers, report)
         header = leaf.name.header
         over = head.timestamp > header.claimed_at + header.challenge_window
-        if not await stage.is_open() or (over and (board is None or not board.state.held)):
+        if over and (board is None or not board.state.held):
             report.outcome = "survived"
+            await stage.send(stage.opening.zk_relayer, encode_release_bond(claim_id, header))
             return
         await asyncio.sleep(POLL_SECONDS)
 

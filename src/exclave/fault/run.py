@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exclave.config import KeySource
-from exclave.fault import liars
+from exclave.fault import challengers, games, liars, signing
 from exclave.fault.errors import FaultError
 from exclave.fault.report import Report
 from exclave.fault.stage import Stage, refuse_main_network, stage
@@ -54,6 +54,16 @@ async def _commit(stage: Stage, request: Request, answers: liars.Answers, report
             await liars.say_nothing(stage, report)
         case Role.LIAR, name:
             await liars.lie(stage, name, answers, report)
+        case Role.GAME, name:
+            await games.open_hostile(stage, name, report)
+        case _, "equivocation":
+            signing.equivocate(stage, request.output, report)
+        case _, "griefing":
+            await challengers.grieve(stage, report)
+        case _, "front-running":
+            await challengers.front_run(stage, report)
+        case _, "proof-replay":
+            await challengers.replay(stage, report)
 
 
 def _answers(text: str) -> liars.Answers:

@@ -40,8 +40,9 @@ FAULTS: Final = {
         Fault("wrong-init", Role.LIAR, "claims blocks in which the adversary was a player from the start", _LIE),
         Fault("wrong-sender", Role.LIAR, "claims a player's transaction that somebody else signed", _LIE),
         Fault("wrong-timestamp", Role.LIAR, "claims a block that is older than the one before", _LIE),
-        Fault("wrong-inbox", Role.LIAR, "claims a last block that consumed a message L1 never had", _LIE),
+        Fault("wrong-inbox", Role.LIAR, "claims a block that consumed a message L1 never had", _LIE),
         Fault("continued-after-end", Role.LIAR, "claims a block after the session's end", _LIE),
+        Fault("unsettleable", Role.LIAR, "claims a last block from before the session", "nobody: L1 never settles it"),
         Fault("garbage-root", Role.LIAR, "claims a root of nothing, with the true data", "the claimant the bond"),
         Fault(
             "withheld-data", Role.LIAR, "claims truly, and shows no data: not even on demand", "the claimant the bond"
@@ -55,7 +56,7 @@ FAULTS: Final = {
             "censorship",
             Role.LIAR,
             "claims the session without its forced messages",
-            "the claimant the bond while it is disputed; the claim never settles",
+            "nobody: L1 never settles it",
         ),
         Fault("equivocation", Role.OPERATOR, "signs a second block of one height", "the operator the stake"),
         Fault(

@@ -1,0 +1,162 @@
+"""Adversaries who tell no lie in a claim: they sign twice, say nothing, oppose honest claims, steal proofs, or are games
+that misbehave. Each is `exclave fault`, against a node and a watchtower that are processes; everybody has at the end
+what docs/disputes.md says, to the wei.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from support.scene import CLAIM_BOND, PARTIES, RULES, WINDOW, Scene
+
+ABORTED = 3
+BOND = RULES.challenge_bond
+
+
+def test_who_signs_two_blocks_of_one_height_loses_the_stake(scene: Scene) -> None:
+    """INVARIANT I3: no claim of that block can settle any more, also not the true one of the node, who loses the burnt
+    share of its bond: the session ends by an abort.
+    """
+    scene.top_up_stake()
+    session_id = scene.play(scene.terms())
+    claim_id = scene.claim_on_l1(session_id)
+    honest = scene.node.call("zkcop_getPreconfirmation", hex(session_id), hex(4))
+    (scene.directory / "signed" / f"{session_id}.json").write_text(json.dumps(honest))
+    before, start = scene.wealth(), scene.anvil.block_number()
+    path = scene.directory / "signed" / f"{session_id}-other.json"
+    scene.adversary("equivocation", "operator", session_id, "--output", str(path)).report()
+    scene.until("the stake is lost", lambda: scene.stake(PARTIES["operator"]) == 0)
+    scene.until("the claim is dead", lambda: scene.leaf_state(claim_id).killed)
+    scene.abort(session_id)
+    scene.free()
+    half, burnt = RULES.operator_stake // 2, CLAIM_BOND // 2
+    expected = {"operator": -2 * half, "watchtower": half, "node": burnt - CLAIM_BOND, "burnt": half + burnt}
+    # The node had locked the bond before.
+    scene.assert_money(before, start, expected)
+
+
+def test_who_claims_nothing_keeps_no_stakes(scene: Scene) -> None:
+    """INVARIANT I3: the session is aborted without the operator."""
+    session_id = scene.world.open_session(target=3, terms=scene.terms())
+    scene.move(session_id, 2)
+    before, start = scene.wealth(), scene.anvil.block_number()
+    adversary = scene.adversary("no-claim", "operator", session_id)
+    try:
+        scene.abort(session_id)
+        assert adversary.report()["outcome"] == "aborted"
+    finally:
+        adversary.stop()
+    scene.free()
+    scene.assert_money(before, start, {})
+
+
+def test_who_claims_too_late_settles_nothing(scene: Scene) -> None:
+    """INVARIANT I3: the stakes went back before; the claim's bond does, too."""
+    session_id = scene.play(scene.terms(), claimed=False)
+    before, start = scene.wealth(), scene.anvil.block_number()
+    adversary = scene.adversary("late-claim", "stranger", session_id)
+    try:
+        adversary.wait_for("waiting")
+        scene.abort(session_id)
+        (late,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["stranger"], start))
+        scene.world.pass_time(WINDOW + 1)
+        assert adversary.report()["outcome"] == "survived"
+    finally:
+        adversary.stop()
+    assert not scene.leaf_state(late).killed
+    scene.world.pass_time(WINDOW + 1)
+    scene.free()
+    assert scene.world.status(session_id) == ABORTED
+    scene.assert_money(before, start, {})
+
+
+@pytest.mark.parametrize("disturb", [lambda scene: None, Scene.kill_the_honest, Scene.reorganise])
+def test_a_griefer_pays_for_all_that_he_asks(scene: Scene, disturb: Callable[[Scene], None]) -> None:
+    """INVARIANT I2: every dispute that there is about an honest claim, all at once."""
+    session_id = scene.play(scene.terms())
+    before, start = scene.wealth(), scene.anvil.block_number()
+    griefer = scene.adversary("griefing", "griefer", session_id)
+    try:
+        claim_id = scene.claim_on_l1(session_id)
+        scene.until("it is disputed", lambda: scene.leaf_state(claim_id).open)
+        disturb(scene)
+        assert griefer.report()["outcome"] == "survived"
+    finally:
+        griefer.stop()
+    scene.world.pass_time(RULES.response_time + 1)
+    scene.settle(session_id)
+    paid, lost = scene.price_of_answers(claim_id, 5), 4 * BOND
+    expected = {"griefer": -paid - lost, "node": paid + lost // 2, "burnt": lost // 2}
+    scene.assert_money(before, start, expected)
+
+
+def _challenge(scene: Scene, session_id: int) -> int:
+    """The griefer challenges block 2 of the node's claim; returns the claim."""
+    from exclave.store import Store
+
+    claim_id = scene.claim_on_l1(session_id)
+    with Store(scene.node.database_url) as store:
+        leaf = scene.until("the node knows the claim", lambda: scene.arena.leaf(store, claim_id))
+    scene.arena.challenge(leaf, 2)
+    return claim_id
+
+
+def test_who_sends_a_proof_before_its_maker_earns_nothing(scene: Scene) -> None:
+    """INVARIANT I8: a proof pays whom it names."""
+    session_id = scene.play(scene.terms())
+    before, start = scene.wealth(), scene.anvil.block_number()
+    thief = scene.adversary("front-running", "stranger", session_id)
+    try:
+        thief.wait_for("watching")
+        scene.anvil.rpc("evm_setAutomine", False)
+        scene.anvil.rpc("evm_setIntervalMining", 1)
+        claim_id = _challenge(scene, session_id)
+        (step,) = thief.report(mining=False)["steps"][1:]
+        assert "sent first" in step
+    finally:
+        thief.stop()
+        scene.anvil.rpc("evm_setIntervalMining", 0)
+        scene.anvil.rpc("evm_setAutomine", True)
+    assert scene.leaf_state(claim_id).open == 0
+    scene.settle(session_id)
+    assert scene.receipts_of(PARTIES["stranger"], start) == ["0x1"]
+    scene.assert_money(before, start, {"griefer": -BOND, "node": BOND // 2, "burnt": BOND // 2})
+
+
+def test_a_proof_is_of_no_use_again(scene: Scene) -> None:
+    """INVARIANT I8: neither as it is, nor with another's name in it."""
+    session_id = scene.play(scene.terms())
+    before, start = scene.wealth(), scene.anvil.block_number()
+    thief = scene.adversary("proof-replay", "stranger", session_id)
+    try:
+        _challenge(scene, session_id)
+        assert thief.report()["steps"] == ["watching", "refused as it is", "refused as one's own"]
+    finally:
+        thief.stop()
+    scene.settle(session_id)
+    assert scene.receipts_of(PARTIES["stranger"], start) == ["0x0", "0x0"]
+    scene.assert_money(before, start, {"griefer": -BOND, "node": BOND // 2, "burnt": BOND // 2})
+
+
+@pytest.mark.parametrize("name", ["reverting-game", "reentering-game", "gas-burning-game"])
+def test_a_game_that_misbehaves_harms_nobody_else(scene: Scene, name: str) -> None:
+    """INVARIANTS I3, I5: its session is settled, the others' too, and it can have its outcome when it wants it."""
+    world = scene.world
+    other = scene.play(scene.terms())
+    before, start = scene.wealth(), scene.anvil.block_number()
+    report = scene.adversary(name, "stranger", other).report()
+    session_id, game = report["sessionId"], bytes.fromhex(report["steps"][0][-40:])
+    scene.anvil.mine()
+    scene.move(session_id)
+    scene.claim_on_l1(session_id)
+    scene.settle(other)
+    world.pass_time(WINDOW + 1)
+    scene.until("the session is settled", lambda: world.status(session_id) == 2)
+    scene.free()
+    taken = name == "reentering-game"
+    assert world.view(game, "callbacks()", ["uint256"]) == (1 if taken else 0)
+    assert world.view(game, "intrusions()", ["uint256"]) == 0
+    assert world.view(world.zk_relayer, "callbackFailed(uint64)", ["bool"], session_id) is not taken
+    scene.assert_money(before, start, {})
