@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import pytest
-from support.scene import CLAIM_BOND, PARTIES, RULES, Scene
+from support.scene import CLAIM_BOND, HASHES, PARTIES, RULES, Scene
 
 from exclave.dispute.payloads import DisputeKind
 from exclave.protocol import DataMode
@@ -41,7 +41,7 @@ class Row:
     missed: DisputeKind | None
     variant: Variant
     answers: str = "block"
-    hashes: int = 5
+    hashes: int = HASHES
     mode: DataMode = DataMode.CALLDATA
 
 
@@ -56,7 +56,7 @@ ROWS = (
     Row("wrong-sender", "operator", None, Variant.PLAIN),
     Row("wrong-timestamp", "operator", None, Variant.KILLED),
     Row("wrong-inbox", "operator", None, Variant.PLAIN),
-    Row("continued-after-end", "operator", DisputeKind.CHALLENGE, Variant.PLAIN, hashes=6),
+    Row("continued-after-end", "operator", DisputeKind.CHALLENGE, Variant.PLAIN, hashes=HASHES + 1),
     Row("garbage-root", "stranger", DisputeKind.LEAF, Variant.REORGED),
     Row("garbage-blob", "operator", DisputeKind.LEAF, Variant.PLAIN, mode=DataMode.BLOB),
     Row("self-challenge", "operator", None, Variant.PLAIN),
@@ -67,6 +67,16 @@ ROWS = (
 def test_a_lie_dies_and_the_truth_settles(scene: Scene, row: Row) -> None:
     """INVARIANTS I1, I2, I3."""
     play_row(scene, row, row.variant)
+
+
+OTHERS = [(row, variant) for row in ROWS for variant in Variant if variant is not row.variant]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("row", "variant"), OTHERS, ids=lambda value: getattr(value, "fault", None) or value.value)
+def test_a_lie_dies_whatever_happens_meanwhile(scene: Scene, row: Row, variant: Variant) -> None:
+    """INVARIANTS I1, I2, I3, I7: all other pairs."""
+    play_row(scene, row, variant)
 
 
 def play_row(scene: Scene, row: Row, variant: Variant) -> None:

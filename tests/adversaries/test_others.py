@@ -1,6 +1,6 @@
-"""Adversaries who tell no lie in a claim: they sign twice, say nothing, oppose honest claims, steal proofs, or are games
-that misbehave. Each is `exclave fault`, against a node and a watchtower that are processes; everybody has at the end
-what docs/disputes.md says, to the wei.
+"""Adversaries who tell no lie in a claim: they sign twice, say nothing, oppose honest claims, steal proofs, or are
+games that misbehave. Each is `exclave fault`, against a node and a watchtower that are processes; everybody has at the
+end what docs/disputes.md says, to the wei.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ import json
 from collections.abc import Callable
 
 import pytest
-from support.scene import CLAIM_BOND, PARTIES, RULES, WINDOW, Scene
+from support.scene import CLAIM_BOND, HASHES, MOVES, PARTIES, RULES, WINDOW, Adversary, Scene
+
+from exclave.client import SessionOpening
+from exclave.dispute.payloads import DisputeKind
+from exclave.protocol import DataMode
 
 ABORTED = 3
 BOND = RULES.challenge_bond
@@ -29,12 +33,44 @@ def test_who_signs_two_blocks_of_one_height_loses_the_stake(scene: Scene) -> Non
     scene.adversary("equivocation", "operator", session_id, "--output", str(path)).report()
     scene.until("the stake is lost", lambda: scene.stake(PARTIES["operator"]) == 0)
     scene.until("the claim is dead", lambda: scene.leaf_state(claim_id).killed)
-    scene.abort(session_id)
+    scene.abort(scene.opening(session_id))
     scene.free()
     half, burnt = RULES.operator_stake // 2, CLAIM_BOND // 2
     expected = {"operator": -2 * half, "watchtower": half, "node": burnt - CLAIM_BOND, "burnt": half + burnt}
     # The node had locked the bond before.
     scene.assert_money(before, start, expected)
+
+
+def test_a_claim_that_never_settles_needs_no_opponent(scene: Scene) -> None:
+    """INVARIANT I1: L1 itself compares the last block's time; the demand is paid, and nobody is punished."""
+    session_id = scene.play(scene.terms())
+    before, start = scene.wealth(), scene.anvil.block_number()
+    adversary = scene.adversary("unsettleable", "operator", session_id)
+    try:
+        (claim_id,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["operator"], start))
+        scene.until("its leaf is shown", lambda: scene.price_of_answers(claim_id, HASHES))
+        scene.settle(session_id)
+        scene.world.pass_time(RULES.response_time + 1)
+        assert adversary.report()["outcome"] == "survived"
+    finally:
+        adversary.stop()
+    scene.free()
+    paid = scene.price_of_answers(claim_id, HASHES)
+    scene.assert_money(before, start, {"operator": paid, "watchtower": -paid})
+
+
+def test_data_that_is_withheld_costs_the_bond(scene: Scene) -> None:
+    """INVARIANT I1: what nobody can execute is demanded on L1, also where all of it is true."""
+    terms = scene.terms(DataMode.ON_DEMAND)
+    session_id = scene.play(terms, while_pending=scene.archive_data)
+    before, start = scene.wealth(), scene.anvil.block_number()
+    assert scene.adversary("withheld-data", "operator", session_id).report()["outcome"] == "posted"
+    (claim_id,) = scene.claims_of(PARTIES["operator"], start)
+    scene.let_a_deadline_pass(claim_id, DisputeKind.LEAF)
+    scene.until("it is dead", lambda: scene.leaf_state(claim_id).killed)
+    scene.settle(session_id)
+    half = CLAIM_BOND // 2
+    scene.assert_money(before, start, {"operator": -2 * half, "watchtower": half, "burnt": half})
 
 
 def test_who_claims_nothing_keeps_no_stakes(scene: Scene) -> None:
@@ -44,7 +80,7 @@ def test_who_claims_nothing_keeps_no_stakes(scene: Scene) -> None:
     before, start = scene.wealth(), scene.anvil.block_number()
     adversary = scene.adversary("no-claim", "operator", session_id)
     try:
-        scene.abort(session_id)
+        scene.abort(scene.opening(session_id))
         assert adversary.report()["outcome"] == "aborted"
     finally:
         adversary.stop()
@@ -53,22 +89,34 @@ def test_who_claims_nothing_keeps_no_stakes(scene: Scene) -> None:
 
 
 def test_who_claims_too_late_settles_nothing(scene: Scene) -> None:
-    """INVARIANT I3: the stakes went back before; the claim's bond does, too."""
-    session_id = scene.play(scene.terms(), claimed=False)
-    before, start = scene.wealth(), scene.anvil.block_number()
-    adversary = scene.adversary("late-claim", "stranger", session_id)
+    """INVARIANT I3: the operator's node is dead, and the stakes went back before; the claim's bond does, too."""
+    started: list[Adversary] = []
+
+    def node_dies(session_id: int) -> None:
+        started.append(scene.adversary("late-claim", "stranger", session_id))
+        started[0].wait_for("waiting", mining=False)
+        openings.append(scene.opening(session_id))
+        scene.kill_the_node()
+
+    openings: list[SessionOpening] = []
     try:
-        adversary.wait_for("waiting")
-        scene.abort(session_id)
+        session_id = scene.play(scene.terms(), while_pending=node_dies)
+        before, start = scene.wealth(), scene.anvil.block_number()
+        scene.abort(openings[0])
         (late,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["stranger"], start))
         scene.world.pass_time(WINDOW + 1)
-        assert adversary.report()["outcome"] == "survived"
+        assert started[0].report()["outcome"] == "survived"
     finally:
-        adversary.stop()
+        for adversary in started:
+            adversary.stop()
+        scene.node.stop()
+        scene.node.start()
     assert not scene.leaf_state(late).killed
+    # What the node had signed before it died comes later, and settles nothing either.
+    scene.until("the node's claim comes", lambda: scene.claims_of(PARTIES["node"], start))
     scene.world.pass_time(WINDOW + 1)
-    scene.free()
     assert scene.world.status(session_id) == ABORTED
+    scene.free()
     scene.assert_money(before, start, {})
 
 
@@ -87,7 +135,7 @@ def test_a_griefer_pays_for_all_that_he_asks(scene: Scene, disturb: Callable[[Sc
         griefer.stop()
     scene.world.pass_time(RULES.response_time + 1)
     scene.settle(session_id)
-    paid, lost = scene.price_of_answers(claim_id, 5), 4 * BOND
+    paid, lost = scene.price_of_answers(claim_id, HASHES), 4 * BOND
     expected = {"griefer": -paid - lost, "node": paid + lost // 2, "burnt": lost // 2}
     scene.assert_money(before, start, expected)
 
@@ -149,7 +197,7 @@ def test_a_game_that_misbehaves_harms_nobody_else(scene: Scene, name: str) -> No
     report = scene.adversary(name, "stranger", other).report()
     session_id, game = report["sessionId"], bytes.fromhex(report["steps"][0][-40:])
     scene.anvil.mine()
-    scene.move(session_id)
+    scene.move(session_id, MOVES)
     scene.claim_on_l1(session_id)
     scene.settle(other)
     world.pass_time(WINDOW + 1)

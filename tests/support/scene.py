@@ -14,7 +14,8 @@ from typing import Any
 from eth_abi.abi import encode
 
 from exclave import contracts
-from exclave.client import SessionClient
+from exclave.challenger.archive import Archive
+from exclave.client import SessionClient, SessionOpening
 from exclave.client.payloads import encode_abort
 from exclave.dispute.payloads import SIGNATURES as DISPUTE_SIGNATURES
 from exclave.dispute.payloads import (
@@ -29,7 +30,16 @@ from exclave.dispute.payloads import (
 )
 from exclave.l1.payloads import selector_of
 from exclave.l1.values import read_log
-from exclave.protocol import DataMode, Terms, address_of, keccak256
+from exclave.protocol import (
+    BlockData,
+    DataMode,
+    Header,
+    SessionData,
+    Terms,
+    address_of,
+    encode_batch_data,
+    keccak256,
+)
 from exclave.protocol.constants import ZERO_ADDRESS
 from exclave.relayer.events import SIGNATURES as EVENT_SIGNATURES
 from support import stand_in_prover
@@ -52,6 +62,10 @@ RULES = DisputeRules(
     stake_delay=8 * 86400,
 )
 CLAIM_BOND = 10**16
+MOVES = 3
+HASHES = MOVES + 2
+"""Of a session so played: block 0, one with the init message, and one for each move."""
+
 WINDOW = 300
 
 OPERATOR = address_of(OPERATOR_KEY)
@@ -181,35 +195,59 @@ class Scene:
             f"never happened: {what}\n{self.node.log_tail()}\n{self.watchtower.log.read_text()[-3000:]}"
         )
 
-    def play(self, terms: Terms, moves: int = 3, *, claimed: bool = True) -> int:
-        """A session opened on L1, and played to its end at the node, which claims it unless `claimed` is False: then
-        what it sent to L1 was lost on its way.
+    def play(self, terms: Terms, *, while_pending: Callable[[int], None] | None = None) -> int:
+        """A session opened on L1, and played to its end at the node, which claims it. `while_pending` is called with
+        its number while that claim waits for a block of L1.
         """
-        session_id = self.world.open_session(target=moves, terms=terms)
-        self.move(session_id, moves - 1)
-        self.anvil.rpc("evm_setAutomine", claimed)
-        self._send_move(session_id, moves - 1)
-        if not claimed:
-            self.until("the node sends its claim", lambda: self._pool(), mining=False)
-            self.node.stop()
-            self.anvil.rpc("anvil_dropAllTransactions")
-            self.anvil.rpc("evm_setAutomine", True)
-            self.node.start()
+        session_id = self.world.open_session(target=MOVES, terms=terms)
+        self.move(session_id, MOVES - 1)
+        self.end(session_id, MOVES - 1, while_pending)
         return session_id
+
+    def end(self, session_id: int, nonce: int, while_pending: Callable[[int], None] | None = None) -> None:
+        """The last move."""
+        if while_pending is None:
+            self._send_move(session_id, nonce)
+            return
+        self.anvil.mine(2)  # so that the opening is confirmed: nothing else comes until the claim is sent
+        self.anvil.rpc("evm_setAutomine", False)
+        try:
+            self._send_move(session_id, nonce)
+            self.until("the node sends its claim", self._pool, mining=False)
+            while_pending(session_id)
+        finally:
+            self.anvil.rpc("evm_setAutomine", True)
+        self.anvil.mine()
+
+    def kill_the_node(self) -> None:
+        """And what it has sent is lost on its way to L1."""
+        self.node.kill()
+        self.anvil.rpc("anvil_dropAllTransactions")
+
+    def archive_data(self, session_id: int) -> None:
+        """The watchtower is given the data of a session's honest claim, which L1 has only the hash of."""
+        blocks = SessionClient.connect(self.node.url, session_id).blocks()
+        described = tuple(BlockData(Header.decode(block.header).timestamp, block.transactions) for block in blocks)
+        data = encode_batch_data([SessionData(session_id, 0, described)])
+        Archive(self.directory / "archive").put(keccak256(data), data)
 
     def _pool(self) -> int:
         return int(self.anvil.rpc("txpool_status")["pending"], 16)
 
-    def abort(self, session_id: int) -> None:
+    def opening(self, session_id: int) -> SessionOpening:
+        """How a session was opened, as the node says."""
+        return SessionClient.connect(self.node.url, session_id).opening
+
+    def abort(self, opening: SessionOpening) -> None:
         """Somebody gives the session up as soon as L1 lets him; the game gives its stakes back."""
-        opening = SessionClient.connect(self.node.url, session_id).opening
+        session_id = opening.session_id
         due = opening.config.deadline + opening.terms.abort_delay
         self.world.pass_time(max(due - self.world.now(), 0) + 1)
         self.world.send(self.world.zk_relayer, encode_abort(opening))
         assert self.world.status(session_id) == 3
         assert self.world.callbacks(session_id) == 1
 
-    def move(self, session_id: int, moves: int = 3) -> None:
+    def move(self, session_id: int, moves: int) -> None:
         """So many moves of the first player, at the node, once it runs the session."""
 
         def running() -> bool:
@@ -376,9 +414,9 @@ class Adversary:
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors)
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, *, mining: bool = True) -> None:
         """Until it has said that."""
-        self._scene.until(f"it says {text}", lambda: text in self._errors.read_text())
+        self._scene.until(f"it says {text}", lambda: text in self._errors.read_text(), mining=mining)
 
     def report(self, *, mining: bool = True) -> Mapping[str, Any]:
         """What it says once it has ended, which it does by itself. `mining`: let L1 go on meanwhile."""

@@ -18,6 +18,7 @@ from exclave.dispute.payloads import (
     encode_answer_hashes,
     encode_answer_leaf,
     encode_challenge,
+    encode_release,
 )
 from exclave.fault.errors import FaultError
 from exclave.fault.forgery import Lie, forge
@@ -135,6 +136,9 @@ async def _defend(stage: Stage, made: Lie, leaf: ShownLeaf, answers: Answers, re
                 report.outcome = "killed"
                 return
             await _answer(stage, made, leaf, board, answers, report)
+            if board.state.held and not board.state.open and head.timestamp > board.state.until:
+                await stage.send(stage.disputes.game, encode_release(leaf.name))
+                report.say("leaf released")
         header = leaf.name.header
         over = head.timestamp > header.claimed_at + header.challenge_window
         if over and (board is None or not board.state.held):
