@@ -73,6 +73,28 @@ def test_data_that_is_withheld_costs_the_bond(scene: Scene) -> None:
     scene.assert_money(before, start, {"operator": -2 * half, "watchtower": half, "burnt": half})
 
 
+def test_a_forced_message_is_not_left_out(scene: Scene) -> None:
+    """INVARIANT I4: L1 doesn't settle a claim without a message that was due; the node's, which has it, settles."""
+    session_id = scene.world.open_session(target=MOVES, terms=scene.terms(inclusion_delay=60))
+    scene.move(session_id, MOVES - 1)
+    due = scene.force(session_id)
+    scene.end(session_id, MOVES - 1)
+    scene.claim_on_l1(session_id)
+    scene.world.pass_time(due - scene.world.now() + 1)
+    before, start = scene.wealth(), scene.anvil.block_number()
+    adversary = scene.adversary("censorship", "operator", session_id)
+    try:
+        (claim_id,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["operator"], start))
+        scene.settle(session_id)
+        scene.world.pass_time(WINDOW + 1)
+        assert adversary.report()["outcome"] == "survived"
+    finally:
+        adversary.stop()
+    assert not scene.leaf_state(claim_id).killed
+    scene.free()
+    scene.assert_money(before, start, {})
+
+
 def test_who_claims_nothing_keeps_no_stakes(scene: Scene) -> None:
     """INVARIANT I3: the session is aborted without the operator."""
     session_id = scene.world.open_session(target=3, terms=scene.terms())

@@ -16,7 +16,7 @@ from eth_abi.abi import encode
 from exclave import contracts
 from exclave.challenger.archive import Archive
 from exclave.client import SessionClient, SessionOpening
-from exclave.client.payloads import encode_abort
+from exclave.client.payloads import encode_abort, encode_force
 from exclave.dispute.payloads import SIGNATURES as DISPUTE_SIGNATURES
 from exclave.dispute.payloads import (
     DisputeAnswered,
@@ -233,6 +233,25 @@ class Scene:
 
     def _pool(self) -> int:
         return int(self.anvil.rpc("txpool_status")["pending"], 16)
+
+    def force(self, session_id: int) -> int:
+        """A player sends a message through L1; returns by when the session must have it. The node takes it."""
+        opening = self.opening(session_id)
+        player = "0x" + opening.players[0].hex()
+        data = encode_force(opening, self.world.template.game, 300_000, call_data("say(bytes)", b"hear me"))
+        before = int(self.node.call("zkcop_getSession", session_id)["blockNumber"], 16)
+        self.anvil.set_balance(player, ETHER)
+        self.anvil.rpc("anvil_impersonateAccount", player)
+        to = "0x" + opening.zk_relayer.hex()
+        self.anvil.rpc("eth_sendTransaction", {"from": player, "to": to, "data": "0x" + data.hex()})
+        self.anvil.mine()
+        due = self.world.now() + opening.terms.inclusion_delay
+
+        def taken() -> bool:
+            return int(self.node.call("zkcop_getSession", session_id)["blockNumber"], 16) > before
+
+        self.until("the node takes the message", taken)
+        return due
 
     def opening(self, session_id: int) -> SessionOpening:
         """How a session was opened, as the node says."""

@@ -66,31 +66,41 @@ def truth(chain: Chain) -> Lie:
     return _of(chain, [ClaimedBlock(block.header, block.transactions) for block in chain.blocks])
 
 
-def forge(name: str, chain: Chain, executor: Executor, key: bytes) -> Lie:
-    """The lie of that name (`table.FAULTS`) about a session that has ended; `key` is the adversary's.
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a lie is about: a session that has ended. `key` is the adversary's, `now` L1's time (seconds since 1970)."""
+
+    chain: Chain
+    executor: Executor
+    key: bytes
+    now: int
+
+
+def forge(name: str, at: Occasion) -> Lie:
+    """The lie of that name (`table.FAULTS`).
 
     Raises `FaultError` when the session gives no occasion.
     """
-    if not chain.ended:
-        raise FaultError(f"session {chain.session.session_id} hasn't ended: play it to its end first")
-    return _FORGERIES[name](chain, executor, key)
+    if not at.chain.ended:
+        raise FaultError(f"session {at.chain.session.session_id} hasn't ended: play it to its end first")
+    return FORGERIES[name](at)
 
 
 # -- one forgery each ---------------------------------------------------------------------------------------------
 
 
-def _forged_state(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return _with_header(chain, _middle(chain), state_root=NOISE)
+def _forged_state(at: Occasion) -> Lie:
+    return _with_header(at.chain, _middle(at.chain), state_root=NOISE)
 
 
-def _forged_result(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return _claiming(truth(chain), result_hash=NOISE)
+def _forged_result(at: Occasion) -> Lie:
+    return _claiming(truth(at.chain), result_hash=NOISE)
 
 
-def _wrong_init(chain: Chain, executor: Executor, key: bytes) -> Lie:
+def _wrong_init(at: Occasion) -> Lie:
     """Block 0 is the true one; block 1 begins with an init message that L1 never sent."""
-    session = chain.session
-    players = (*session.players, address_of(key))
+    session = at.chain.session
+    players = (*session.players, address_of(at.key))
     assert session.seed is not None and session.genesis_hash is not None, "it was executed"
     message = init_message(
         session.chain_id,
@@ -101,71 +111,73 @@ def _wrong_init(chain: Chain, executor: Executor, key: bytes) -> Lie:
         players,
         session.init_data,
     ).encode_transaction()
-    blocks = [BlockData(block.timestamp, block.transactions) for block in chain.blocks]
+    blocks = [BlockData(block.timestamp, block.transactions) for block in at.chain.blocks]
     blocks[0] = BlockData(blocks[0].timestamp, (message, *blocks[0].transactions[1:]))
-    other = executor.extend(Chain(_with_players(session, players), session.genesis_hash), blocks)
+    other = at.executor.extend(Chain(_with_players(session, players), session.genesis_hash), blocks)
     made = [ClaimedBlock(block.header, block.transactions) for block in other.blocks]
-    return _of(chain, _relinked(made, session.genesis_hash))
+    return _of(at.chain, _relinked(made, session.genesis_hash))
 
 
-def _wrong_sender(chain: Chain, _executor: Executor, key: bytes) -> Lie:
+def _wrong_sender(at: Occasion) -> Lie:
     """The state is as if the player had sent it; the signature is the adversary's."""
-    for number in range(chain.last_number, 0, -1):
-        transactions = list(chain.blocks[number - 1].transactions)
+    for number in range(at.chain.last_number, 0, -1):
+        transactions = list(at.chain.blocks[number - 1].transactions)
         for index in reversed(range(len(transactions))):
             if transactions[index][0] in _SIGNED_TYPES:
-                transactions[index] = _signed_again(transactions[index], key)
+                transactions[index] = _signed_again(transactions[index], at.key)
                 root = _engine.ordered_trie_root(transactions)
-                return _with_header(chain, number, tuple(transactions), transactions_root=root)
+                return _with_header(at.chain, number, tuple(transactions), transactions_root=root)
     raise FaultError("no player has sent a transaction of type 1, 2 or 4 in this session")
 
 
-def _wrong_timestamp(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return _with_header(chain, _middle(chain), timestamp=chain.session.opened_at - 1)
+def _wrong_timestamp(at: Occasion) -> Lie:
+    return _with_header(at.chain, _middle(at.chain), timestamp=at.chain.session.opened_at - 1)
 
 
-def _wrong_inbox(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return _with_header(chain, _middle(chain), parent_beacon_block_root=NOISE)
+def _wrong_inbox(at: Occasion) -> Lie:
+    return _with_header(at.chain, _middle(at.chain), parent_beacon_block_root=NOISE)
 
 
-def _unsettleable(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
+def _unsettleable(at: Occasion) -> Lie:
     """Its time is what L1 compares at the settlement, so that nobody has to oppose it."""
-    return _with_header(chain, chain.last_number, timestamp=chain.session.opened_at - 1)
+    return _with_header(at.chain, at.chain.last_number, timestamp=at.chain.session.opened_at - 1)
 
 
-def _continued_after_end(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
+def _continued_after_end(at: Occasion) -> Lie:
     """One more block with the last one's transactions, and the state as it was."""
-    honest = truth(chain)
+    honest = truth(at.chain)
     last = honest.blocks[-1]
     header = dataclasses.replace(
         Header.decode(last.header),
         parent_hash=last.hash,
-        number=chain.last_number + 1,
+        number=at.chain.last_number + 1,
         receipts_root=EMPTY_TRIE_ROOT,
         logs_bloom=bytes(256),
         gas_used=0,
     )
-    return _of(chain, [*honest.blocks, ClaimedBlock(header.encode(), last.transactions)])
+    return _of(at.chain, [*honest.blocks, ClaimedBlock(header.encode(), last.transactions)])
 
 
-def _garbage_root(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return dataclasses.replace(truth(chain), root=NOISE)
+def _garbage_root(at: Occasion) -> Lie:
+    return dataclasses.replace(truth(at.chain), root=NOISE)
 
 
-def _true(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return truth(chain)
+def _true(at: Occasion) -> Lie:
+    return truth(at.chain)
 
 
-def _data_of_nothing(chain: Chain, _executor: Executor, _key: bytes) -> Lie:
-    return dataclasses.replace(truth(chain), data=NOISE)
+def _data_of_nothing(at: Occasion) -> Lie:
+    return dataclasses.replace(truth(at.chain), data=NOISE)
 
 
-def _censored(chain: Chain, executor: Executor, _key: bytes) -> Lie:
-    """The same transactions of players, without what was forced through L1 after the init message."""
-    if chain.blocks[-1].inbox_count == 0:
+def _censored(at: Occasion) -> Lie:
+    """The same transactions of players, without what was forced through L1 after the init message. The last block is
+    of now: a message that was due by then is left out for good.
+    """
+    if at.chain.blocks[-1].inbox_count == 0:
         raise FaultError("nothing was forced into this session: `exclave player force` does")
     blocks: list[BlockData] = []
-    for block in chain.blocks:
+    for block in at.chain.blocks:
         kept = tuple(
             raw
             for index, raw in enumerate(block.transactions)
@@ -173,10 +185,11 @@ def _censored(chain: Chain, executor: Executor, _key: bytes) -> Lie:
         )
         if kept:
             blocks.append(BlockData(block.timestamp, kept))
-    return truth(executor.extend(chain.cut(0), blocks))
+    blocks[-1] = BlockData(at.now, blocks[-1].transactions)
+    return truth(at.executor.extend(at.chain.cut(0), blocks))
 
 
-_FORGERIES: Final[dict[str, Callable[[Chain, Executor, bytes], Lie]]] = {
+FORGERIES: Final[dict[str, Callable[[Occasion], Lie]]] = {
     "forged-state": _forged_state,
     "forged-result": _forged_result,
     "self-challenge": _forged_result,

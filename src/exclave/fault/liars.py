@@ -21,7 +21,7 @@ from exclave.dispute.payloads import (
     encode_release,
 )
 from exclave.fault.errors import FaultError
-from exclave.fault.forgery import Lie, forge
+from exclave.fault.forgery import Lie, Occasion, forge
 from exclave.fault.report import Report
 from exclave.fault.stage import Stage
 from exclave.l1.blobs import BYTES_PER_BLOB, pack_blobs
@@ -54,7 +54,9 @@ async def lie(stage: Stage, name: str, answers: Answers, report: Report) -> None
     Raises `FaultError`, `L1Error`, `TransactionFailed`.
     """
     _needs_disputes(stage)
-    made = await asyncio.to_thread(forge, name, stage.chain, stage.executor, stage.key)
+    now = (await stage.l1.get_head()).timestamp
+    occasion = Occasion(stage.chain, stage.executor, stage.key, now)
+    made = await asyncio.to_thread(forge, name, occasion)
     if name == "late-claim":
         report.say("waiting until the session can be aborted")
         await until_abortable(stage)
