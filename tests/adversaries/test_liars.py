@@ -11,23 +11,14 @@ each comes with each way to die. All other pairs are in the slow tier.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import pytest
-from support.scene import CLAIM_BOND, HASHES, PARTIES, RULES, Scene
+from support.scene import CLAIM_BOND, HASHES, PARTIES, RULES, Scene, Variant
 
 from exclave.dispute.payloads import DisputeKind
 from exclave.protocol import DataMode
 
 STAKE = RULES.operator_stake
-
-
-class Variant(Enum):
-    """What happens once the lie is on L1."""
-
-    PLAIN = "plain"
-    KILLED = "killed"
-    REORGED = "reorged"
 
 
 @dataclass(frozen=True)
@@ -87,11 +78,8 @@ def play_row(scene: Scene, row: Row, variant: Variant) -> None:
     try:
         liar = PARTIES[row.who]
         (lie,) = scene.until("the lie is on L1", lambda: scene.claims_of(liar, start))
-        if variant is Variant.KILLED:
-            scene.kill_the_honest()
-        elif variant is Variant.REORGED:
-            scene.reorganise()
-            (lie,) = scene.claims_of(liar, start)
+        scene.disturb(variant)
+        (lie,) = scene.claims_of(liar, start)  # after a reorganisation it may have another number
         if row.missed is not None:
             scene.let_a_deadline_pass(lie, row.missed)
         scene.until("the lie is dead", lambda: scene.leaf_state(lie).killed)

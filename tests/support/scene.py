@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import pytest
 from eth_abi.abi import encode
 
 from exclave import contracts
@@ -28,8 +32,11 @@ from exclave.dispute.payloads import (
     read_answered_block,
     read_event,
 )
+from exclave.l1.client import L1Client
 from exclave.l1.payloads import selector_of
-from exclave.l1.values import read_log
+from exclave.l1.signers import LocalSigner
+from exclave.l1.single import send
+from exclave.l1.values import L1Receipt, read_log
 from exclave.protocol import (
     BlockData,
     DataMode,
@@ -41,6 +48,7 @@ from exclave.protocol import (
     keccak256,
 )
 from exclave.protocol.constants import ZERO_ADDRESS
+from exclave.prover.onchain import deploy_verifier
 from exclave.relayer.events import SIGNATURES as EVENT_SIGNATURES
 from support import stand_in_prover
 from support.anvil import ETHER, Anvil, account
@@ -48,7 +56,7 @@ from support.court import CHALLENGER, CLAIMANT
 from support.disputes import GRIEFER, Arena
 from support.node_process import SIGNER, NodeProcess
 from support.watchtower import WatchProcess
-from support.world import OPERATOR_KEY, PLAYERS, GameTemplate, World, call_data
+from support.world import ADMIN, OPERATOR_KEY, PLAYERS, GameTemplate, World, call_data
 
 RULES = DisputeRules(
     gas_price=10**9,
@@ -61,12 +69,34 @@ RULES = DisputeRules(
     response_time=300,
     stake_delay=8 * 86400,
 )
+REAL_RULES = replace(RULES, proof_window=7200)
+"""For real proofs, which take minutes."""
+
 CLAIM_BOND = 10**16
 MOVES = 3
 HASHES = MOVES + 2
 """Of a session so played: block 0, one with the init message, and one for each move."""
 
 WINDOW = 300
+ABORT_DELAY = 4 * 3600
+
+
+class Variant(Enum):
+    """What happens in the middle of a row."""
+
+    PLAIN = "plain"
+    """nothing"""
+    KILLED = "killed"
+    """the honest processes are killed (`kill -9`) and started again"""
+    REORGED = "reorged"
+    """L1 is reorganised"""
+
+
+def variants(first: Variant) -> pytest.MarkDecorator:
+    """A row is run in this variant; in the others in the slow tier."""
+    others = [pytest.param(variant, marks=pytest.mark.slow) for variant in Variant if variant is not first]
+    return pytest.mark.parametrize("variant", [first, *others], ids=lambda variant: variant.value)
+
 
 OPERATOR = address_of(OPERATOR_KEY)
 KEYS = {
@@ -89,12 +119,17 @@ class Scene:
     node: NodeProcess
     watchtower: WatchProcess
     directory: Path
+    command: Sequence[str]
+    pause: float
 
     @classmethod
-    def create(cls, anvil: Anvil, template: GameTemplate, directory: Path) -> Scene:
-        """The contracts, with an operator who has staked, and both honest processes."""
+    def create(cls, anvil: Anvil, template: GameTemplate, directory: Path, *, real: bool = False) -> Scene:
+        """The contracts, and both honest processes, which aren't started. `real`: proofs are."""
         world = World.create(anvil, template, OPERATOR)
-        arena = Arena.create(world, RULES)
+        arena = Arena.create(world, REAL_RULES if real else RULES)
+        if real:
+            arena = replace(arena, verifier=asyncio.run(_deploy_verifier(anvil)))
+        command = (sys.executable, "-m", "exclave") if real else stand_in_prover.COMMAND
         anvil.set_balance("0x" + OPERATOR.hex(), 100 * ETHER)
         (directory / "templates").mkdir()
         (directory / "templates" / "counter.bin").write_bytes(template.data)
@@ -102,11 +137,11 @@ class Scene:
         times = {"l1.poll_interval": "0.1", "defence.poll_interval": "0.1", "defence.retry_delay": "0.5"}
         delays = {"coordinator.batch_delay": "0", "coordinator.poll_interval": "0.1", "coordinator.retry_delay": "0.2"}
         overrides = {**lists, **times, **delays}
-        node = NodeProcess(world, directory / "node", overrides, command=stand_in_prover.COMMAND)
-        watchtower = WatchProcess(arena, directory / "watch", directory / "templates", stand_in_prover.COMMAND)
+        node = NodeProcess(world, directory / "node", overrides, command=command)
+        watchtower = WatchProcess(arena, directory / "watch", directory / "templates", command)
         (directory / "signed").mkdir()
         (directory / "archive").mkdir()
-        return cls(anvil, arena, node, watchtower, directory)
+        return cls(anvil, arena, node, watchtower, directory, command, 1.0 if real else 0.1)
 
     @property
     def world(self) -> World:
@@ -130,6 +165,13 @@ class Scene:
         if self.watchtower.process is not None and self.watchtower.process.poll() is None:
             self.watchtower.process.kill()
             self.watchtower.process.wait(30)
+
+    def disturb(self, variant: Variant) -> None:
+        """The middle of a row."""
+        if variant is Variant.KILLED:
+            self.kill_the_honest()
+        elif variant is Variant.REORGED:
+            self.reorganise()
 
     def kill_the_honest(self) -> None:
         """`kill -9` of both, and they are started again."""
@@ -177,7 +219,12 @@ class Scene:
         self.world.pass_time((RULES.proof_window if challenged else RULES.answer_window) + 1)
 
     def terms(self, mode: DataMode = DataMode.CALLDATA, **changes: Any) -> Terms:
-        values: dict[str, Any] = {"claim_bond": CLAIM_BOND, "challenge_window": WINDOW, **changes}
+        values: dict[str, Any] = {
+            "claim_bond": CLAIM_BOND,
+            "challenge_window": WINDOW,
+            "abort_delay": ABORT_DELAY,
+            **changes,
+        }
         return self.arena.terms(mode, **values)
 
     # -- what happens -----------------------------------------------------------------------------------------------
@@ -190,7 +237,7 @@ class Scene:
                 return found
             if mining:
                 self.anvil.mine()
-            time.sleep(0.1)
+            time.sleep(self.pause)
         raise AssertionError(
             f"never happened: {what}\n{self.node.log_tail()}\n{self.watchtower.log.read_text()[-3000:]}"
         )
@@ -417,6 +464,16 @@ class Scene:
         return found
 
 
+async def _deploy_verifier(anvil: Anvil) -> bytes:
+    signer = LocalSigner(bytes(account(ADMIN).key))
+    async with L1Client([anvil.url], anvil.chain_id) as l1:
+
+        async def transact(_: str, to: bytes | None, data: bytes) -> L1Receipt:
+            return await send(l1, signer, to, data)
+
+        return (await deploy_verifier(transact)).zk_verifier
+
+
 class Adversary:
     """`exclave fault run NAME`, a process."""
 
@@ -425,7 +482,7 @@ class Adversary:
         self._errors = scene.directory / f"fault-{name}-{session_id}.log"
         world = scene.world
         command = [
-            *(*stand_in_prover.COMMAND, "fault", "run", name, "--l1", world.anvil.url, "--json"),
+            *(*scene.command, "fault", "run", name, "--l1", world.anvil.url, "--json"),
             *("--zk-relayer", "0x" + world.zk_relayer.hex(), "--rpc", scene.node.url, "--session", str(session_id)),
             *more,
         ]
@@ -437,10 +494,10 @@ class Adversary:
         """Until it has said that."""
         self._scene.until(f"it says {text}", lambda: text in self._errors.read_text(), mining=mining)
 
-    def report(self, *, mining: bool = True) -> Mapping[str, Any]:
+    def report(self, *, mining: bool = True, seconds: float = 60) -> Mapping[str, Any]:
         """What it says once it has ended, which it does by itself. `mining`: let L1 go on meanwhile."""
         if mining:
-            self._scene.until("the adversary has ended", lambda: self.process.poll() is not None)
+            self._scene.until("the adversary has ended", lambda: self.process.poll() is not None, seconds)
         self.process.wait(60)
         assert self.process.stdout is not None
         said = self.process.stdout.read()
