@@ -122,6 +122,7 @@ def test_who_claims_nothing_keeps_no_stakes(scene: Scene, variant: Variant) -> N
     """INVARIANT I3: the session is aborted without the operator."""
     session_id = scene.world.open_session(target=3, terms=scene.terms())
     scene.move(session_id, 2)
+    scene.anvil.mine(4)  # the opening isn't what is reorganised
     before, start = scene.wealth(), scene.anvil.block_number()
     adversary = scene.adversary("no-claim", "operator", session_id)
     scene.disturb(variant)

@@ -9,7 +9,6 @@ from typing import Any, Final
 from exclave import contracts
 from exclave.dispute.payloads import (
     DisputeKind,
-    LeafName,
     ShownHash,
     ShownLeaf,
     encode_challenge,
@@ -19,14 +18,13 @@ from exclave.dispute.payloads import (
 )
 from exclave.fault.errors import FaultError
 from exclave.fault.forgery import Lie, truth
-from exclave.fault.liars import POLL_SECONDS
+from exclave.fault.liars import POLL_SECONDS, find_claim
 from exclave.fault.report import Report
 from exclave.fault.stage import Stage
 from exclave.l1.payloads import selector_of
 from exclave.l1.signers import LocalSigner
 from exclave.l1.single import TransactionFailed, send
 from exclave.l1.transactions import Fees, Transaction, transaction_hash
-from exclave.relayer.events import ClaimPosted, EventReader
 
 PROOF_CALLS: Final = ("prove", "proveFault")
 PROOF_GAS: Final = 3_000_000
@@ -70,16 +68,10 @@ async def _open(stage: Stage, kind: DisputeKind, call: bytes, report: Report) ->
 
 async def _claim_of(stage: Stage, honest: Lie) -> ShownLeaf:
     """The claim of this session alone, once it is on L1."""
-    reader = EventReader(stage.opening.zk_relayer, stage.l1.chain_id)
-    since = stage.opening.config.opened_block
     while True:
-        head = (await stage.l1.get_head()).number
-        found = await stage.l1.get_logs([stage.opening.zk_relayer], [], since, head)
-        for entry in found.logs:
-            header = await stage.l1.get_block(entry.block_hash)
-            event = reader.read(entry, header) if header is not None else None
-            if isinstance(event, ClaimPosted) and event.header.root == honest.root:
-                return ShownLeaf.of(LeafName(event.claim_id, 0, event.header), [honest.claim])
+        leaf = await find_claim(stage, honest, stage.opening.config.opened_block)
+        if leaf is not None:
+            return leaf
         if not await stage.is_open():
             raise FaultError("the session was settled before anybody could oppose its claim")
         await asyncio.sleep(POLL_SECONDS)

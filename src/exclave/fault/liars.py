@@ -25,7 +25,6 @@ from exclave.fault.forgery import Lie, Occasion, forge
 from exclave.fault.report import Report
 from exclave.fault.stage import Stage
 from exclave.l1.blobs import BYTES_PER_BLOB, pack_blobs
-from exclave.l1.client import L1Client
 from exclave.protocol import DataMode, keccak256
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
 from exclave.relayer.events import ClaimPosted, EventReader
@@ -102,20 +101,28 @@ async def post(stage: Stage, made: Lie, report: Report, *, garbage: bool = False
             data_hash = keccak256(made.data)
     call = encode_claim(made.root, 1, terms, data_hash, data, b"")
     receipt = await stage.send(stage.opening.zk_relayer, call, terms.claim_bond, blobs=blobs)
-    posted = await _posted(stage.l1, stage.opening.zk_relayer, receipt.block_number, made.root)
-    report.claim_id = posted.claim_id
-    report.say(f"claim {posted.claim_id} posted")
-    return ShownLeaf.of(LeafName(posted.claim_id, 0, posted.header), [made.claim])
+    leaf = await find_claim(stage, made, receipt.block_number)
+    if leaf is None:
+        raise FaultError("the claim isn't on L1 any more: L1 was reorganised")
+    report.claim_id = leaf.name.claim_id
+    report.say(f"claim {leaf.name.claim_id} posted")
+    return leaf
 
 
-async def _posted(l1: L1Client, zk_relayer: bytes, number: int, root: bytes) -> ClaimPosted:
-    found = await l1.get_logs([zk_relayer], [], number, number)
-    reader = EventReader(zk_relayer, l1.chain_id)
+async def find_claim(stage: Stage, made: Lie, since: int) -> ShownLeaf | None:
+    """The claim with this root, as L1 has it from block `since` on: a reorganisation gives it another number and time.
+
+    Raises `L1Error`.
+    """
+    zk_relayer = stage.opening.zk_relayer
+    reader = EventReader(zk_relayer, stage.l1.chain_id)
+    found = await stage.l1.get_logs([zk_relayer], [], since, (await stage.l1.get_head()).number)
     for entry in found.logs:
-        event = reader.read(entry, found.last)
-        if isinstance(event, ClaimPosted) and event.header.root == root:
-            return event
-    raise FaultError(f"the claim isn't in L1's block {number} any more: L1 was reorganised")
+        header = await stage.l1.get_block(entry.block_hash)
+        event = reader.read(entry, header) if header is not None else None
+        if isinstance(event, ClaimPosted) and event.header.root == made.root:
+            return ShownLeaf.of(LeafName(event.claim_id, 0, event.header), [made.claim])
+    return None
 
 
 async def _challenge_oneself(stage: Stage, made: Lie, leaf: ShownLeaf, report: Report) -> None:
@@ -128,10 +135,10 @@ async def _challenge_oneself(stage: Stage, made: Lie, leaf: ShownLeaf, report: R
 
 
 async def _defend(stage: Stage, made: Lie, leaf: ShownLeaf, answers: Answers, report: Report) -> None:
-    claim_id, since = leaf.name.claim_id, (await stage.l1.get_head()).number
-    since = max(0, since - REORG_BLOCKS)
+    since = max(0, (await stage.l1.get_head()).number - REORG_BLOCKS)
     while True:
-        head = await stage.l1.get_head()
+        leaf = await find_claim(stage, made, since) or leaf
+        claim_id, head = leaf.name.claim_id, await stage.l1.get_head()
         board = (await stage.disputes.boards(claim_id, since, head.number)).get(0)
         if board is not None:
             if board.state.killed:
