@@ -125,8 +125,9 @@ def test_who_claims_nothing_keeps_no_stakes(scene: Scene, variant: Variant) -> N
     scene.anvil.mine(4)  # the opening isn't what is reorganised
     before, start = scene.wealth(), scene.anvil.block_number()
     adversary = scene.adversary("no-claim", "operator", session_id)
-    scene.disturb(variant)
     try:
+        adversary.wait_for("waiting")
+        scene.disturb(variant)
         scene.abort(scene.opening(session_id))
         assert adversary.report()["outcome"] == "aborted"
     finally:

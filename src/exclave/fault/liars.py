@@ -70,6 +70,7 @@ async def lie(stage: Stage, name: str, answers: Answers, report: Report) -> None
 
 async def say_nothing(stage: Stage, report: Report) -> None:
     """Waits until others have ended the session. Raises `L1Error`."""
+    report.say("waiting until the session is over")
     while True:
         status = await stage.relayer.session_status(stage.opening.session_id)
         if status is not L1SessionStatus.OPEN:
