@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 EVALUATORS = len(list((HERE / "src" / "verifier" / "generated").glob("ConstraintEvaluator[0-9]*.sol")))
 CONTRACTS = (
-    *("BenchmarkToken", "CounterGame", "CounterLobby", "ExclaveSession", "ZkRelayer"),
+    *("BenchmarkToken", "CounterGame", "CounterLobby", "HostileLobby", "ExclaveSession", "ZkRelayer"),
     *("DisputeGame", "OperatorStakes", "BlockFacts", "ProofSettlement"),
     *("ZkVerifier", "ProofVerifier", "ConstraintVerifier", "OpeningVerifier"),
     *(f"ConstraintEvaluator{index}" for index in range(EVALUATORS)),

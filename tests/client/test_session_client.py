@@ -6,9 +6,12 @@ import asyncio
 import dataclasses
 import gzip
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.disputes import RULES, Arena
 from support.running import RunningNode, running_node
 from support.world import OPERATOR_KEY, PLAYERS, World, call_data, raw_address
 
@@ -29,7 +32,7 @@ from exclave.dispute.payloads import SignedBlock
 from exclave.l1.client import L1Client
 from exclave.l1.signers import LocalSigner
 from exclave.l1.single import send
-from exclave.protocol import preconfirmation_digest, sign_digest
+from exclave.protocol import address_of, preconfirmation_digest, sign_digest
 
 
 async def connected(node: RunningNode, session_id: int, keep: Path | None = None) -> SessionClient:
@@ -137,6 +140,50 @@ async def test_two_signatures_for_one_block_are_evidence_and_are_kept(
         # Whoever starts again hears of it at once.
         with pytest.raises(Equivocation):
             await connected(node, session_id, keep)
+
+
+async def test_a_player_reports_two_signatures_and_the_operator_loses_his_stake(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exclave: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """INVARIANT I3: what isn't burnt of the stake is the reporter's, to the wei."""
+    arena = Arena.create(world)
+    stakes = bytes.fromhex(world.view(arena.game, "stakes()", ["address"])[2:])
+    operator, player = address_of(OPERATOR_KEY), raw_address(PLAYERS[0])
+    for address in (operator, player):
+        world.anvil.set_balance("0x" + address.hex(), 10**18)
+    async with L1Client([world.anvil.url], 31337) as l1:
+        deposit = call_data("depositStake()")
+        await send(l1, LocalSigner(OPERATOR_KEY), stakes, deposit, RULES.operator_stake)
+    async with running_node(world, tmp_path, monkeypatch, accept=arena.accept) as node:
+        session_id = world.open_session(target=3, terms=arena.terms())
+        await node.opened(session_id)
+        keep = tmp_path / "signatures"
+
+        def sign(block_hash: bytes) -> str:
+            digest = preconfirmation_digest(31337, world.zk_relayer, session_id, 1, block_hash)
+            signed = {"sessionId": session_id, "number": 1, "blockHash": "0x" + block_hash.hex()}
+            return json.dumps({**signed, "signature": "0x" + sign_digest(digest, OPERATOR_KEY).hex()}) + "\n"
+
+        def run(code: int = 0) -> subprocess.CompletedProcess[str]:
+            url = f"http://127.0.0.1:{node.node.port}"
+            keys = {"EXCLAVE_PLAYER_KEY": PLAYERS[0].key.to_0x_hex(), "EXCLAVE_L1_URL": world.anvil.url}
+            command = ["player", "report-equivocation", str(session_id), "--signatures", str(keep), "--rpc", url]
+            return exclave(*command, code=code, **keys)
+
+        keep.write_text(sign(bytes(32)))
+        assert "no two signatures" in (await asyncio.to_thread(run, 1)).stderr
+        keep.write_text(sign(bytes(32)) + sign(bytes([1]) * 32))
+        await asyncio.to_thread(run)
+        burnt = RULES.operator_stake * RULES.burnt_share // 10_000
+        for address, wei in ((player, RULES.operator_stake - burnt), (bytes(20), burnt), (operator, 0)):
+            assert world.view(stakes, "bondAccount(address)", ["uint256", "uint256"], address) == wei
+        assert world.view(stakes, "stakeOf(address)", ["uint256", "uint256", "uint256"], operator) == 0
+        assert world.anvil.balance("0x" + stakes.hex()) == RULES.operator_stake
+        again = (await asyncio.to_thread(run, 1)).stderr
+        assert "error" in again and "Traceback" not in again
 
 
 async def test_a_forced_transaction_is_in_the_session(

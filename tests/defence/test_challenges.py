@@ -17,7 +17,6 @@ from support.running import SIGNER, running_node
 from support.world import raw_address
 
 from exclave.defence.plans import PlannedProof, plan_proofs, uncovered
-from exclave.dispute.payloads import DisputeKind
 from exclave.node.metrics import DISPUTES_MISSED
 from exclave.prover import Progress, Proof, ProofRequest, ProverFailed
 
@@ -155,8 +154,8 @@ async def test_a_deadline_that_passes_is_counted_and_the_other_leaf_settles(
         await node.until("the deadline is missed", lambda: DISPUTES_MISSED._value.get() == missed + 1)
         await node.until("the proof is stopped", lambda: not prover.running)
         await node.settled(other)
-        arena.resolve(leaf, DisputeKind.CHALLENGE, 1)
-        # What it claimed is right, and is claimed anew.
+        # INVARIANT I2: the griefer leaves it at that. What was claimed is right, and is claimed anew.
+        await node.until("the node gives the claim up", lambda: arena.leaf_state(leaf).killed)
         await node.until("it is claimed again", lambda: len(node.node.store.claims.of_session(session_id)) == 2)
         await node.settled(session_id)
 

@@ -12,7 +12,7 @@ from support.world import PLAYERS, call_data, raw_address, signed_call
 
 from exclave.dispute.payloads import DisputeKind, DisputeStatus
 from exclave.protocol import DataMode
-from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding
+from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding, Store
 
 NODE = raw_address(account(SIGNER))
 
@@ -202,12 +202,68 @@ async def test_a_reorg_brings_a_killed_leaf_back(arena: Arena, tmp_path: Path, m
         killed_in = world.anvil.block_number()
         await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
         assert store.disputes.standing(claim_id)[0] == LeafStanding(False, True, LeafEvent.UNPROVEN)
+        assert _status(store, claim_id) is ClaimStatus.DEAD
         world.anvil.reorg(world.anvil.block_number() - killed_in + 1)
         world.anvil.mine(2)
         await node.until("it is alive", lambda: store.jobs.of_session(session_id)[0].state is JobState.CLAIMED)
         assert store.disputes.standing(claim_id)[0] == LeafStanding(held=True)
+        assert _status(store, claim_id) is ClaimStatus.HELD
         arena.resolve(leaf, DisputeKind.LEAF)
         await node.until("it is killed", lambda: store.jobs.of_session(session_id)[0].state is JobState.FAILED)
+
+
+def _status(store: Store, claim_id: int) -> ClaimStatus | None:
+    claim = store.claims.get(claim_id)
+    return None if claim is None else claim.status
+
+
+async def test_a_dead_claims_bond_is_not_asked_back(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its leaves were killed: `releaseBond` would give nothing, and cost its gas."""
+    async with running_node(
+        arena.world, tmp_path, monkeypatch, accept=arena.accept, defence={"enabled": False}
+    ) as node:
+        _, claim_id = await claimed_match(arena, node)
+        store = node.node.store
+        leaf = arena.leaf(store, claim_id)
+        arena.demand_leaf(leaf)
+        arena.world.pass_time(301)
+        arena.resolve(leaf, DisputeKind.LEAF)
+        await node.until("it is dead", lambda: _status(store, claim_id) is ClaimStatus.DEAD)
+        arena.world.pass_time(61)
+        # A later session's bond is asked back, so that the coordinator has looked at both.
+        other, living = await claimed_match(arena, node)
+        await node.settled(other)
+        await node.bond_released(living)
+        assert not [record for record in store.intents.find() if record.key.startswith(f"release:{claim_id}:")]
+
+
+async def test_a_range_is_claimed_anew_after_its_checkpoint_was(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVARIANT I2: L1 settles no range that was claimed before the claim that its checkpoint stands in."""
+    world, accept, long = arena.world, arena.accept, {"batch_delay": 0, "checkpoint_blocks": 4}
+    async with running_node(world, tmp_path, monkeypatch, accept=accept, coordinator=long) as node:
+        session_id = world.open_session(target=8, terms=arena.terms())
+        await node.opened(session_id)
+        await node.play(session_id, 5)
+        checkpoint = await node.claimed(session_id)
+        await node.play(session_id, 3, first_nonce=5)
+        await node.claimed_to_its_end(session_id)
+        claims = world.claims_on_l1()
+        leaf = arena.leaf(node.node.store, checkpoint)
+    arena.demand_leaf(leaf)
+    world.pass_time(301)
+    arena.resolve(leaf, DisputeKind.LEAF)
+    prover = TestProver.ready()
+    async with running_node(world, tmp_path, monkeypatch, accept=accept, coordinator=long, prover=prover) as node:
+        await node.until("both are claimed anew", lambda: world.claims_on_l1() == claims + 2)
+        await node.settled(session_id)
+        assert world.callbacks(session_id) == 1
+        # The bond of the range's first claim comes back: nothing was wrong with it.
+        for claim_id in range(checkpoint + 1, claims + 3):
+            await node.bond_released(claim_id)
 
 
 async def test_what_another_contract_says_of_a_claim_counts_for_nothing(

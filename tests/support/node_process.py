@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class NodeProcess:
     """`exclave node` in `directory`. The port stays the same over restarts, so that clients can go on.
 
     `overrides`: TOML values by `section.key`. `database_url`: by default a file in the directory. `workers`: with more
-    than one, the process that is started here only keeps them; `ray`: on that cluster.
+    than one, the process that is started here only keeps them; `ray`: on that cluster. `command`: what is run.
     """
 
     def __init__(
@@ -59,8 +59,10 @@ class NodeProcess:
         workers: int = 1,
         operator_key: bytes = OPERATOR_KEY,
         ray: str | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "exclave"),
     ) -> None:
         self.ray = ray
+        self._command = command
         self.workers = workers
         self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ class NodeProcess:
             workers = ["--workers", str(self.workers)] if self.workers > 1 else []
             workers += ["--ray", self.ray] if self.ray else []
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "exclave", "node", "--config", str(self.config_path), *workers],
+                [*self._command, "node", "--config", str(self.config_path), *workers],
                 stdout=log,
                 stderr=log,
                 env=self._environment,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import select
 
@@ -182,10 +183,24 @@ async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None
         await asyncio.sleep(0.1)
 
 
-class WatchProcess:
-    """`exclave challenge` as its users run it, to be killed and started again."""
+class Disputed(Protocol):
+    """A world with a dispute contract."""
 
-    def __init__(self, court: Court, directory: Path, templates: Path) -> None:
+    world: World
+    game: bytes
+
+
+class WatchProcess:
+    """`exclave challenge` as its users run it, to be killed and started again. `command`: what is run."""
+
+    def __init__(
+        self,
+        court: Disputed,
+        directory: Path,
+        templates: Path,
+        command: Sequence[str] = (sys.executable, "-c", "from exclave.cli import main; main()"),
+    ) -> None:
+        self._command = command
         self.directory = directory
         self.log = directory / "log"
         directory.mkdir(exist_ok=True)
@@ -200,7 +215,7 @@ class WatchProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *more: str) -> None:
-        command = [sys.executable, "-c", "from exclave.cli import main; main()", "challenge", *self._arguments, *more]
+        command = [*self._command, "challenge", *self._arguments, *more]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
 

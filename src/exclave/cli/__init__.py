@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exclave import __version__
-from exclave.cli import challenge, claim, config, demo, doctor, node, operator, player, prove, session, template
+from exclave.cli import challenge, claim, config, demo, doctor, fault, node, operator, player, prove, session, template
 from exclave.cli.output import fail
 from exclave.config import ConfigError
 from exclave.rpc.client import RpcFailure
@@ -33,6 +33,7 @@ app.add_typer(session.app, name="session")
 app.add_typer(claim.app, name="claim")
 app.add_typer(player.app, name="player")
 app.add_typer(operator.app, name="operator")
+app.add_typer(fault.app, name="fault")
 app.add_typer(config.app, name="config")
 
 

@@ -123,6 +123,47 @@ def abort(
     _send(opening, l1, keystore, password_file, key_variable, encode_abort(opening))
 
 
+@app.command("report-equivocation")
+def report(
+    session_id: SessionId,
+    l1: L1Url,
+    signatures: Annotated[
+        Path,
+        typer.Option(help="File in which the client has kept what the operator signed.", exists=True, dir_okay=False),
+    ],
+    rpc: RpcUrl = DEFAULT_URL,
+    relayer: Relayer = None,
+    log: Log = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    key_variable: KeyVariable = PLAYER_VARIABLE,
+) -> None:
+    """Show L1 that the operator signed two blocks of one number: it costs him his stake, most of it for who reports it.
+
+    What is earned is a deposit in OperatorStakes; `exclave challenge --collect` withdraws it.
+    """
+    from exclave.client import ClientError, Equivocation, SessionClient, report_equivocation
+    from exclave.l1.signers import LocalSigner
+    from exclave.node.keys import load_key
+
+    opening = _opening(session_id, rpc, relayer, log, l1)
+    try:
+        SessionClient(rpc, opening, signatures)
+    except Equivocation as found:
+        evidence = found
+    except (ClientError, OSError) as error:
+        fail(str(error))
+    else:
+        fail(f"{signatures} has no two signatures of one block")
+    source = key_source(keystore, password_file, key_variable)
+
+    async def work(client: L1Client) -> bytes:
+        signer = LocalSigner(await load_key(source, "player's account", client.chain_id))
+        return (await report_equivocation(client, signer, opening, evidence)).transaction_hash
+
+    typer.echo("0x" + _with_l1(l1, opening, work).hex())
+
+
 @app.command("sign-result")
 def sign(
     session_id: SessionId,

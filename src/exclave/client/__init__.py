@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exclave.client.errors import ClientError, Equivocation, NotSigned, WrongSession
+from exclave.client.evidence import report_equivocation
 from exclave.client.log import read_log, write_log
 from exclave.client.opening import SessionOpening
 from exclave.client.results import SignedResult, sign_result
@@ -18,6 +19,7 @@ __all__ = [
     "SignedResult",
     "WrongSession",
     "read_log",
+    "report_equivocation",
     "sign_result",
     "write_log",
 ]

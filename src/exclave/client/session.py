@@ -112,6 +112,11 @@ class SessionClient:
                 return
             number += len(page)
 
+    def template(self) -> bytes:
+        """The file of the session's template, unchecked. Raises `RpcFailure`."""
+        answer = self._node.call("zkcop_getTemplate", "0x" + self.opening.config.template_id.hex())
+        return bytes.fromhex(answer["data"][2:])
+
     def export(self, path: Path) -> int:
         """Write the session's log (`exclave.client.log`), executed again meanwhile; returns how many blocks it has.
 
@@ -126,8 +131,7 @@ class SessionClient:
                 )
                 yield block
 
-        template = self._node.call("zkcop_getTemplate", "0x" + self.opening.config.template_id.hex())
-        return write_log(path, self.opening, bytes.fromhex(template["data"][2:]), seen())
+        return write_log(path, self.opening, self.template(), seen())
 
     async def force(
         self, l1: L1Client, signer: Signer, to: bytes, data: bytes, gas_limit: int = 1_000_000

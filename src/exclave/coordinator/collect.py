@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from exclave.coordinator.ranges import CAPACITY, RangeTooLarge, cut_range
 from exclave.protocol import Terms
-from exclave.store import Head, JobState, Session, SessionStatus, Store, StoreError, schema
+from exclave.store import Head, Job, JobState, Session, SessionStatus, Store, StoreError, schema
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,58 @@ def collect_ranges(store: Store, checkpoint_blocks: int) -> int:
             # INVARIANT I5: one session that can't be cut up doesn't keep the others from their claims.
             log.exception("a session's blocks can't be read", session=session_id)
     return made
+
+
+def collect_stranded(store: Store) -> int:
+    """Have ranges claimed anew that were claimed before the claim that their checkpoint now stands in; returns how many
+    there were.
+
+    A checkpoint's claim died and was made anew. L1 never settles a range that was claimed earlier than its checkpoint
+    (INVARIANT I1: nobody could have executed it), so that its session would be stuck (INVARIANT I2).
+    """
+
+    def work(tx: Connection) -> int:
+        claimed = {JobState.CLAIMED, JobState.SETTLEABLE, JobState.SETTLED}
+        query = (
+            select(schema.jobs.c.session_id)
+            .where(schema.jobs.c.state == JobState.CLAIMED, schema.jobs.c.first_number > 0)
+            .distinct()
+        )
+        found = 0
+        for session_id in sorted(tx.scalars(query)):
+            before: Job | None = None
+            for job in store.jobs.of_session(session_id, connection=tx):
+                if before is not None and before.state in claimed and job.state is JobState.CLAIMED:
+                    checkpoint, own = (_claimed_at(store, one, tx) for one in (before, job))
+                    if checkpoint is not None and own is not None and own < checkpoint:
+                        log.warning("claimed anew, after its checkpoint", session=session_id, first=job.first_number)
+                        store.jobs.move(
+                            session_id,
+                            job.first_number,
+                            [JobState.CLAIMED],
+                            JobState.ENDED,
+                            batch_id=None,
+                            leaf_index=None,
+                            claim_id=None,
+                            claim_intent=None,
+                            claim_transaction=None,
+                            settle_intent=None,
+                            attempts=0,
+                            not_before=0,
+                            connection=tx,
+                        )
+                        found += 1
+                        break  # what follows it looks at its new claim
+                before = job
+        return found
+
+    return store.run(work)
+
+
+def _claimed_at(store: Store, job: Job, tx: Connection) -> int | None:
+    """When a job's claim was made, in L1 seconds."""
+    claim = None if job.claim_id is None else store.claims.get(job.claim_id, connection=tx)
+    return None if claim is None else claim.claimed_at
 
 
 def _due(store: Store, checkpoint_blocks: int) -> list[int]:

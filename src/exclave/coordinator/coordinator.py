@@ -33,7 +33,7 @@ from exclave.coordinator.calls import (
     encode_settle,
     encode_settle_all,
 )
-from exclave.coordinator.collect import collect_ranges
+from exclave.coordinator.collect import collect_ranges, collect_stranded
 from exclave.coordinator.settings import CoordinatorSettings
 from exclave.coordinator.stopper import Stopper
 from exclave.l1.blobs import pack_blobs
@@ -182,6 +182,7 @@ class Coordinator:
         if self._stopper is not None:
             await asyncio.to_thread(self._stopper.stop_expired)
         await asyncio.to_thread(collect_ranges, self._store, self._settings.checkpoint_blocks)
+        await asyncio.to_thread(collect_stranded, self._store)
         head = await self._l1.get_head()
         await asyncio.to_thread(self._take_back_failures)
         await self._claim(head)

@@ -5,6 +5,7 @@ The Relayer tells which disputes there are. Each pass asks L1 how they stand now
     demand    -> the answer's intent -> answered
     challenge -> plan (stored) -> proof (kept by the prover) -> begin, resume on the verifier -> `prove` -> answered
     a leaf without open disputes -> `release`, once nobody can act on the answers any more
+    a missed deadline -> `resolve`: its bond is lost either way, and only a dead leaf's session can be claimed anew
 
 Nothing is decided from memory: a pass may be cut off anywhere, and the next one, of whatever process, goes on from what
 L1 and the store say (INVARIANT I7).
@@ -144,10 +145,22 @@ class Defence:
             dispute = dataclasses.replace(dispute, deadline=now.deadline)
             if head.timestamp > now.deadline:
                 self._miss(dispute)
+                await self._resolve(leaf, dispute)
             else:
                 open_disputes.append(dispute)
         by_proof = [dispute for dispute in open_disputes if not await self._answer(leaf, dispute)]
         return open_disputes, await self._answer_by_proof(leaf, state, by_proof) if by_proof else []
+
+    async def _resolve(self, leaf: DefendedLeaf, dispute: StoredDispute) -> None:
+        """Have L1 say that a deadline was missed. INVARIANT I2: whoever opened the dispute may never do it, and until
+        somebody does, the leaf is held and its session isn't claimed anew.
+        """
+        kind = DisputeKind(dispute.kind)
+        data = payloads.encode_resolve(leaf.name, kind, dispute.number)
+        series = f"resolve:{leaf.key}:{kind.name.lower()}:{dispute.number}"
+        if await asyncio.to_thread(self._attempts.record_if_due, series, leaf.header.dispute_game, data):
+            self._manager.notify()
+            log.info("a claim is given up", claim=leaf.claim.claim_id, leaf=leaf.index)
 
     async def _answer(self, leaf: DefendedLeaf, dispute: StoredDispute) -> bool:
         """Answer a demand from the store; False if it takes a proof."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
+from exclave.l1.blobs import build_sidecar_in_thread, network_form
 from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.fees import FeeSettings, suggest_fees
 from exclave.l1.signers import Signer
@@ -18,18 +20,31 @@ class TransactionFailed(Exception):
     """The transaction was refused, reverted, or wasn't included in time."""
 
 
-async def send(l1: L1Client, signer: Signer, to: bytes | None, data: bytes, value: int = 0) -> L1Receipt:
-    """Send one transaction and wait until it is in a block; `value` in wei.
+async def send(
+    l1: L1Client,
+    signer: Signer,
+    to: bytes | None,
+    data: bytes,
+    value: int = 0,
+    *,
+    blobs: Sequence[bytes] = (),
+    gas_limit: int | None = None,
+) -> L1Receipt:
+    """Send one transaction, with its blobs, and wait until it is in a block; `value` in wei. A `gas_limit` sends what
+    can't be estimated.
 
-    Raises `TransactionFailed`, and what `L1Client` and the signer raise.
+    Raises `TransactionFailed`, and what `L1Client`, the signer and `exclave.l1.blobs` raise.
     """
-    request = CallRequest(to=to, data=data, sender=signer.address, value=value)
-    gas = min(await l1.estimate_gas(request) * 5 // 4, MAX_TRANSACTION_GAS)
-    suggestion = suggest_fees(await l1.get_fee_history(), FeeSettings(), blobs=False)
+    sidecar = await build_sidecar_in_thread(blobs) if blobs else None
+    hashes = sidecar.versioned_hashes if sidecar else ()
+    if gas_limit is None:
+        request = CallRequest(to=to, data=data, sender=signer.address, value=value, blob_versioned_hashes=hashes)
+        gas_limit = min(await l1.estimate_gas(request) * 5 // 4, MAX_TRANSACTION_GAS)
+    suggestion = suggest_fees(await l1.get_fee_history(), FeeSettings(), blobs=bool(blobs))
     nonce = await l1.get_nonce(signer.address, "pending")
-    transaction = Transaction(l1.chain_id, nonce, suggestion.fees, gas, to, value, data)
+    transaction = Transaction(l1.chain_id, nonce, suggestion.fees, gas_limit, to, value, data, hashes)
     raw = await signer.sign_transaction(transaction)
-    await l1.send_raw(raw)
+    await l1.send_raw(raw if sidecar is None else network_form(raw, sidecar))
     name = transaction_hash(raw)
     deadline = time.monotonic() + INCLUSION_SECONDS
     while (receipt := await l1.get_receipt(name)) is None:

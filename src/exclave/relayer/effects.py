@@ -280,12 +280,23 @@ def _note(store: Store, event: LeafHeld | LeafReleased | LeafKilled, what: LeafE
 
 
 def _restate_claim(store: Store, claim_id: int, connection: Connection) -> None:
-    """A claim is held while one of its leaves is: that is shown, the other leaves settle all the same."""
-    held = any(leaf.held for leaf in store.disputes.standing(claim_id, connection=connection).values())
-    status = ClaimStatus.HELD if held else ClaimStatus.POSTED
+    """A claim is held while one of its leaves is (that is shown, the other leaves settle all the same), and dead once
+    all of them were killed: nothing of its bond is left then.
+    """
+    claim = store.claims.get(claim_id, connection=connection)
+    if claim is None:
+        return
+    leaves = store.disputes.standing(claim_id, connection=connection).values()
+    undecided = [ClaimStatus.POSTED, ClaimStatus.HELD, ClaimStatus.DEAD]
+    if any(leaf.held for leaf in leaves):
+        status = ClaimStatus.HELD
+    elif sum(leaf.killed for leaf in leaves) >= claim.count:
+        status = ClaimStatus.DEAD
+    else:
+        status = ClaimStatus.POSTED
     connection.execute(
         update(schema.claims)
-        .where(schema.claims.c.claim_id == claim_id, schema.claims.c.status.in_([ClaimStatus.POSTED, ClaimStatus.HELD]))
+        .where(schema.claims.c.claim_id == claim_id, schema.claims.c.status.in_(undecided))
         .values(status=status)
     )
 
