@@ -217,9 +217,8 @@ fn any_number_of_segments_under_one_keccak_proof() {
     let leaves = |segments| layers.internal(&layers.leaves(segments).expect("leaves")).expect("an internal proof");
     let (first, others) = execution.segments.split_at(1);
     let above = layers.reduce([leaves(first), leaves(others)].concat()).expect("a proof");
-    let columns = |proof: &Proof<Native>| -> Vec<usize> {
-        proof.stacking_proof.stacking_openings.iter().map(Vec::len).collect()
-    };
+    let columns =
+        |proof: &Proof<Native>| -> Vec<usize> { proof.stacking_proof.stacking_openings.iter().map(Vec::len).collect() };
     assert_eq!(columns(&above), columns(&child));
     let circuit = LastCircuit::new(&layers, execution.dimensions(), execution.system.num_public_values);
     let last = LastLayer::new(KeccakEngine::new(last_parameters()), circuit.clone()).expect("keys");
