@@ -73,7 +73,7 @@ def test_a_lie_dies_whatever_happens_meanwhile(scene: Scene, row: Row, variant: 
 def play_row(scene: Scene, row: Row, variant: Variant) -> None:
     scene.top_up_stake()
     session_id = scene.play(scene.terms(row.mode))
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     adversary = scene.adversary(row.fault, row.who, session_id, "--answers", row.answers)
     try:
         liar = PARTIES[row.who]

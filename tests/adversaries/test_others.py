@@ -41,7 +41,7 @@ def test_who_signs_two_blocks_of_one_height_loses_the_stake(scene: Scene, varian
     claim_id = scene.claim_on_l1(session_id)
     honest = scene.node.call("zkcop_getPreconfirmation", hex(session_id), hex(4))
     (scene.directory / "signed" / f"{session_id}.json").write_text(json.dumps(honest))
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     path = scene.directory / "signed" / f"{session_id}-other.json"
     scene.adversary("equivocation", "operator", session_id, "--output", str(path)).report()
     scene.disturb(variant)
@@ -59,7 +59,7 @@ def test_who_signs_two_blocks_of_one_height_loses_the_stake(scene: Scene, varian
 def test_a_claim_that_never_settles_needs_no_opponent(scene: Scene, variant: Variant) -> None:
     """INVARIANT I1: L1 itself compares the last block's time; the demand is paid, and nobody is punished."""
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     adversary = scene.adversary("unsettleable", "operator", session_id)
     try:
         (claim_id,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["operator"], start))
@@ -81,7 +81,7 @@ def test_data_that_is_withheld_costs_the_bond(scene: Scene, variant: Variant) ->
     """INVARIANT I1: what nobody can execute is demanded on L1, also where all of it is true."""
     terms = scene.terms(DataMode.ON_DEMAND)
     session_id = scene.play(terms, while_pending=scene.archive_data)
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     assert scene.adversary("withheld-data", "operator", session_id).report()["outcome"] == "posted"
     scene.disturb(variant)
     (claim_id,) = scene.claims_of(PARTIES["operator"], start)
@@ -101,7 +101,7 @@ def test_a_forced_message_is_not_left_out(scene: Scene, variant: Variant) -> Non
     scene.end(session_id, MOVES - 1)
     scene.claim_on_l1(session_id)
     scene.world.pass_time(due - scene.world.now() + 1)
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     adversary = scene.adversary("censorship", "operator", session_id)
     try:
         (claim_id,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["operator"], start))
@@ -123,7 +123,7 @@ def test_who_claims_nothing_keeps_no_stakes(scene: Scene, variant: Variant) -> N
     session_id = scene.world.open_session(target=3, terms=scene.terms())
     scene.move(session_id, 2)
     scene.anvil.mine(4)  # the opening isn't what is reorganised
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     adversary = scene.adversary("no-claim", "operator", session_id)
     try:
         adversary.wait_for("waiting")
@@ -150,7 +150,7 @@ def test_who_claims_too_late_settles_nothing(scene: Scene, variant: Variant) -> 
     openings: list[SessionOpening] = []
     try:
         session_id = scene.play(scene.terms(), while_pending=node_dies)
-        before, start = scene.wealth(), scene.anvil.block_number()
+        before, start = scene.snapshot()
         scene.abort(openings[0])
         (late,) = scene.until("it is claimed", lambda: scene.claims_of(PARTIES["stranger"], start))
         if variant is Variant.REORGED:
@@ -176,7 +176,7 @@ def test_who_claims_too_late_settles_nothing(scene: Scene, variant: Variant) -> 
 def test_a_griefer_pays_for_all_that_he_asks(scene: Scene, variant: Variant) -> None:
     """INVARIANT I2: every dispute that there is about an honest claim, all at once."""
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     griefer = scene.adversary("griefing", "griefer", session_id)
     try:
         claim_id = scene.claim_on_l1(session_id)
@@ -207,7 +207,7 @@ def _challenge(scene: Scene, session_id: int) -> int:
 def test_who_sends_a_proof_before_its_maker_earns_nothing(scene: Scene, variant: Variant) -> None:
     """INVARIANT I8: a proof pays whom it names."""
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     thief = scene.adversary("front-running", "stranger", session_id)
     try:
         thief.wait_for("watching")
@@ -232,7 +232,7 @@ def test_who_sends_a_proof_before_its_maker_earns_nothing(scene: Scene, variant:
 def test_a_proof_is_of_no_use_again(scene: Scene, variant: Variant) -> None:
     """INVARIANT I8: neither as it is, nor with another's name in it."""
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     thief = scene.adversary("proof-replay", "stranger", session_id)
     try:
         _challenge(scene, session_id)
@@ -251,7 +251,7 @@ def test_a_game_that_misbehaves_harms_nobody_else(scene: Scene, variant: Variant
     """INVARIANTS I3, I5: its session is settled, the others' too, and it can have its outcome when it wants it."""
     world = scene.world
     other = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     report = scene.adversary(name, "stranger", other).report()
     session_id, game = report["sessionId"], bytes.fromhex(report["steps"][0][-40:])
     scene.anvil.mine()

@@ -33,7 +33,7 @@ def test_a_real_proof_kills_a_lie(scene: Scene, fault: str) -> None:
     """INVARIANT I1."""
     scene.top_up_stake()
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     adversary = scene.adversary(fault, "operator", session_id)
     try:
         (lie,) = scene.until("the lie is on L1", lambda: scene.claims_of(PARTIES["operator"], start))
@@ -49,7 +49,7 @@ def test_a_real_proof_kills_a_lie(scene: Scene, fault: str) -> None:
 def test_a_real_proof_costs_a_griefer_his_bonds(scene: Scene) -> None:
     """INVARIANT I2."""
     session_id = scene.play(scene.terms())
-    before, start = scene.wealth(), scene.anvil.block_number()
+    before, start = scene.snapshot()
     griefer = scene.adversary("griefing", "griefer", session_id)
     try:
         claim_id = scene.claim_on_l1(session_id)

@@ -358,36 +358,48 @@ class Scene:
         stakes = bytes.fromhex(self.world.view(game, "stakes()", ["address"])[2:])
         return self.world.zk_relayer, game, stakes
 
-    def deposit(self, contract: bytes, who: bytes) -> tuple[int, int]:
+    def deposit(self, contract: bytes, who: bytes, block: str = "latest") -> tuple[int, int]:
         """What somebody can withdraw from a contract, and what is locked, in wei."""
         data = "0x" + call_data("bondAccount(address)", who).hex()
-        answer = self.anvil.rpc("eth_call", {"to": "0x" + contract.hex(), "data": data}, "latest")
+        answer = self.anvil.rpc("eth_call", {"to": "0x" + contract.hex(), "data": data}, block)
         return int(answer[2:66], 16), int(answer[66:130], 16)
 
-    def stake(self, who: bytes) -> int:
+    def stake(self, who: bytes, block: str = "latest") -> int:
         """An operator's stake in wei, what is leaving included."""
         data = "0x" + call_data("stakeOf(address)", who).hex()
-        answer = self.anvil.rpc("eth_call", {"to": "0x" + self.purses[2].hex(), "data": data}, "latest")
+        answer = self.anvil.rpc("eth_call", {"to": "0x" + self.purses[2].hex(), "data": data}, block)
         return int(answer[2:66], 16) + int(answer[66:130], 16)
 
     def locked(self, who: bytes) -> int:
         """Wei that somebody's claims and disputes have locked."""
         return sum(self.deposit(contract, who)[1] for contract in self.purses)
 
-    def wealth(self) -> dict[str, int]:
-        """What everybody has: ether, deposits and stakes, in wei; and what is burnt."""
+    def snapshot(self, depth: int = 3) -> tuple[dict[str, int], int]:
+        """What everybody has after L1's newest block, and that block. No reorganisation of this depth reaches it later:
+        what it dropped would be paid for in another block.
+        """
+        start = self.anvil.block_number()
+        before = self.wealth(start)
+        self.anvil.mine(depth)
+        return before, start
+
+    def wealth(self, number: int) -> dict[str, int]:
+        """What everybody has after a block of L1: ether, deposits and stakes, in wei; and what is burnt. The honest go
+        on meanwhile.
+        """
+        block = hex(number)
         found = {}
         for name, who in {**PARTIES, "burnt": ZERO_ADDRESS}.items():
-            deposits = sum(sum(self.deposit(contract, who)) for contract in self.purses)
-            balance = self.anvil.balance("0x" + who.hex()) if name != "burnt" else 0
-            found[name] = balance + deposits + self.stake(who)
+            deposits = sum(sum(self.deposit(contract, who, block)) for contract in self.purses)
+            balance = int(self.anvil.rpc("eth_getBalance", "0x" + who.hex(), block), 16) if name != "burnt" else 0
+            found[name] = balance + deposits + self.stake(who, block)
         return found
 
-    def fees(self, since: int) -> dict[str, int]:
-        """What everybody has paid to L1 in the blocks after `since`, from the receipts, in wei."""
+    def fees(self, since: int, last: int) -> dict[str, int]:
+        """What everybody has paid to L1 in the blocks after `since` up to `last`, from the receipts, in wei."""
         paid = dict.fromkeys(PARTIES, 0)
         names = {"0x" + who.hex(): name for name, who in PARTIES.items()}
-        for number in range(since + 1, self.anvil.block_number() + 1):
+        for number in range(since + 1, last + 1):
             for receipt in self.anvil.rpc("eth_getBlockReceipts", hex(number)):
                 if (name := names.get(receipt["from"])) is not None:
                     paid[name] += int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
@@ -416,7 +428,8 @@ class Scene:
         """INVARIANT I3: what everybody has won or lost since block `start`, to the wei, besides the fees of L1. Who
         isn't in `expected` has what he had.
         """
-        after, fees = self.wealth(), self.fees(start)
+        end = self.anvil.block_number()
+        after, fees = self.wealth(end), self.fees(start, end)
         changes = {name: after[name] - before[name] + fees.get(name, 0) for name in before}
         assert changes == {**dict.fromkeys(before, 0), **expected}
         self.assert_conserved()

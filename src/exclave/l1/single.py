@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
 from exclave.l1.blobs import build_sidecar_in_thread, network_form
 from exclave.l1.client import CallRequest, L1Client
+from exclave.l1.errors import NodeError
 from exclave.l1.fees import FeeSettings, suggest_fees
 from exclave.l1.signers import Signer
 from exclave.l1.transactions import MAX_TRANSACTION_GAS, Transaction, transaction_hash
 from exclave.l1.values import L1Receipt
 
 INCLUSION_SECONDS = 300.0
+OFFER_SECONDS = 5.0
+"""After which a transaction that isn't in a block is offered again."""
 
 
 class TransactionFailed(Exception):
@@ -47,12 +51,18 @@ async def send(
     await l1.send_raw(raw if sidecar is None else network_form(raw, sidecar))
     name = transaction_hash(raw)
     deadline = time.monotonic() + INCLUSION_SECONDS
+    offered = time.monotonic()
     while (receipt := await l1.get_receipt(name)) is None:
         if time.monotonic() > deadline:
             raise TransactionFailed(
                 f"0x{name.hex()} isn't in a block after {INCLUSION_SECONDS:.0f} s: look for it later"
             )
         await asyncio.sleep(0.2)
+        if time.monotonic() > offered + OFFER_SECONDS:
+            # A pool may have dropped it, after a reorganisation too. What is known or mined meanwhile is refused.
+            offered = time.monotonic()
+            with contextlib.suppress(NodeError):
+                await l1.send_raw(raw)
     if not receipt.success:
         raise TransactionFailed(f"0x{name.hex()} was included and reverted")
     return receipt
