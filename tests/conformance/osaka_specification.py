@@ -34,6 +34,7 @@ from ethereum.forks.osaka.transactions import (
     signing_hash_7702,
 )
 from ethereum.forks.osaka.trie import Trie, root, trie_get, trie_set
+from ethereum.forks.osaka.vm.precompiled_contracts import point_evaluation
 from ethereum_rlp import rlp
 from ethereum_types.bytes import Bytes, Bytes0, Bytes8, Bytes32
 from ethereum_types.numeric import U8, U64, U256, Uint
@@ -42,6 +43,8 @@ from exclave.protocol import GenesisAccount
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 GAS_LIMIT = 30_000_000
+# The one price of sessions that isn't Osaka's (docs/protocol.md, section 5).
+point_evaluation.GAS_POINT_EVALUATION = Uint(1_000_000)
 EMPTY_TRIE_ROOT = root(Trie(secured=False, default=None))
 
 
