@@ -47,7 +47,7 @@ ROWS = (
     Row("wrong-sender", "operator", None, Variant.PLAIN),
     Row("wrong-timestamp", "operator", None, Variant.KILLED),
     Row("wrong-inbox", "operator", None, Variant.PLAIN),
-    Row("continued-after-end", "operator", DisputeKind.CHALLENGE, Variant.PLAIN, hashes=HASHES + 1),
+    Row("continued-after-end", "operator", None, Variant.PLAIN, hashes=HASHES + 1),
     Row("garbage-root", "stranger", DisputeKind.LEAF, Variant.REORGED),
     Row("garbage-blob", "operator", DisputeKind.LEAF, Variant.PLAIN, mode=DataMode.BLOB),
     Row("self-challenge", "operator", None, Variant.PLAIN),

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from sqlalchemy import select
-from support.court import RULES, Court, data_of, forged_hashes, whole
+from support.court import RULES, Court, continued, data_of, forged_hashes, whole
 from support.watchtower import ME, Claimant, Watching, assert_paid, balance, demanded, killed, leaf_state, play
 
 from exclave.challenger.review import ClaimVerdict
@@ -170,10 +170,7 @@ async def test_blocks_after_the_end_are_challenged(court: Court, watching: Watch
     async with watching() as watch:
         chain = await play(watch, court)
         before = balance(court)
-        hashes = [*chain.hashes(0, 3), keccak256(b"more")]
-        forged = dataclasses.replace(
-            whole(chain), last_number=4, last_hash=hashes[-1], block_hashes_root=block_hashes_root(hashes)
-        )
+        forged, hashes = continued(chain)
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
         await demanded(watch, court, posted)

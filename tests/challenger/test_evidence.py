@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from support.court import CLAIMANT, RULES, Court, creation_of, data_of, forged_hashes, whole
+from support.court import CLAIMANT, RULES, Court, continued, creation_of, data_of, forged_hashes, whole
 from support.engine import assemble
 from support.watchtower import ME, Claimant, Watching, assert_paid, balance, demanded, events, killed, leaf_state, play
 from support.world import OPERATOR_KEY, World
@@ -105,6 +105,28 @@ async def test_a_forged_result_is_refuted_by_a_proof_of_the_right_one(court: Cou
         await killed(watch, court, posted)
         assert [request.statement.verdict for request in prover.requests] == [Verdict.VALID]
         await assert_paid(watch, court, before, paid=150_000 * RULES.gas_price)
+
+
+async def test_blocks_after_the_end_are_refuted_by_a_proof_of_the_last_one(court: Court, watching: Watching) -> None:
+    """INVARIANT I1: nothing is known of the block that follows, and nothing need be."""
+    prover = AgreeableProver()
+    async with watching(prover=prover) as watch:
+        chain = await play(watch, court)
+        before = balance(court)
+        forged, hashes = continued(chain)
+        posted = court.post([forged], data_of(chain))
+        claimant = Claimant(court, posted, hashes)
+        await demanded(watch, court, posted)
+        claimant.show_leaf()
+        await demanded(watch, court, posted)
+        claimant.show_hashes()
+        await killed(watch, court, posted)  # without any time going by
+        (statement,) = [request.statement for request in prover.requests]
+        assert (statement.verdict, statement.to_hash) == (Verdict.VALID, chain.blocks[-1].hash)
+        assert statement.prover == ME
+        gas = 150_000 + (150_000 + len(hashes) * 1_500)
+        await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
+        assert events(court, "LeafProvenWrong") == 1
 
 
 async def test_a_claim_of_other_blocks_than_the_operator_signed_is_contradicted(

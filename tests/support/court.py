@@ -206,3 +206,11 @@ def forged_hashes(chain: Chain, at: int, value: bytes | None = None) -> tuple[Se
     hashes[at] = value or keccak256(b"forged %d" % at)
     claim = whole(chain)
     return dataclasses.replace(claim, block_hashes_root=block_hashes_root(hashes), last_hash=hashes[-1]), hashes
+
+
+def continued(chain: Chain) -> tuple[SessionClaim, list[bytes]]:
+    """A claim that goes on with a block of nothing after the session's end, and all hashes of it."""
+    hashes = [*chain.hashes(0, chain.last_number), keccak256(b"more")]
+    root = block_hashes_root(hashes)
+    last = len(hashes) - 1
+    return dataclasses.replace(whole(chain), last_number=last, last_hash=hashes[-1], block_hashes_root=root), hashes

@@ -207,7 +207,7 @@ class Scene:
         self.anvil.reorg(depth, kept)
 
     def let_a_deadline_pass(self, claim_id: int, kind: DisputeKind) -> None:
-        """A dispute of this kind is opened about the claim, and isn't answered."""
+        """A demand of this kind is made of the claim, and isn't answered."""
 
         def opened() -> bool:
             entries = self._logs(self.arena.game, DISPUTE_SIGNATURES["DisputeOpened"])
@@ -215,8 +215,7 @@ class Scene:
             return any(isinstance(e, DisputeOpened) and (e.claim_id, e.kind) == (claim_id, kind) for e in events)
 
         self.until(f"a dispute of kind {kind.name} is opened", opened)
-        challenged = kind is DisputeKind.CHALLENGE
-        self.world.pass_time((RULES.proof_window if challenged else RULES.answer_window) + 1)
+        self.world.pass_time(RULES.answer_window + 1)
 
     def terms(self, mode: DataMode = DataMode.CALLDATA, **changes: Any) -> Terms:
         values: dict[str, Any] = {

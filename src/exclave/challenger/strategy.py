@@ -10,6 +10,7 @@ be invalid is challenged.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -78,15 +79,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The steps that are due now, and why. `invalid`: the block that is known not to be valid, or whose valid form
-    contradicts the leaf; a fault proof is about it.
+class Refutation:
+    """A proof of block `proven` kills the leaf: it is the `challenged` one, or the one before it, where that ended the
+    session.
     """
+
+    challenged: int
+    proven: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps that are due now, and why. `refutation`: what kills the leaf without a delay, if it can be proven."""
 
     verdict: LeafVerdict
     reason: str
     steps: tuple[Step, ...] = ()
-    invalid: int | None = None
+    refutation: Refutation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +165,7 @@ def plan(view: LeafView) -> Plan:
         # A dispute of ours may have run out all the same: what isn't answered is dead, which gives the bond back.
         return Plan(found.verdict, found.reason, _resolution(view, ours_only=True))
     resolution = _resolution(view, ours_only=False)
-    return Plan(found.verdict, found.reason, resolution or found.steps, found.invalid)
+    return dataclasses.replace(found, steps=resolution or found.steps)
 
 
 def _reclaims(view: LeafView) -> tuple[Step, ...]:
@@ -278,7 +287,7 @@ def _difference(view: LeafView, shown: ShownLeaf, chain: Chain, hashes: ClaimedH
         return _disproof(view, "genesis", data, "its block 0 isn't the session's")
     parent, target = hashes.show(number - 1), hashes.show(number)
     if chain.ended and number == chain.last_number + 1:
-        return _challenge(view, shown, parent, target, f"block {number} follows the session's end")
+        return _challenge(view, shown, parent, target, f"block {number} follows the session's end", number - 1)
     if number <= view.state.proven_to:
         return Plan(LeafVerdict.STUCK, f"block {number} was proven, but isn't known: what follows can't be judged")
     verdict = view.blocks.get(number)
@@ -306,18 +315,27 @@ def _demand(view: LeafView, kind: DisputeKind, number: int, data: bytes, reason:
     return Plan(LeafVerdict.DOUBTFUL, reason, (Step(f"demand:{kind}:{number}", data, kind, until),))
 
 
-def _challenge(view: LeafView, shown: ShownLeaf, parent: ShownHash, target: ShownHash, reason: str) -> Plan:
+def _challenge(
+    view: LeafView,
+    shown: ShownLeaf,
+    parent: ShownHash,
+    target: ShownHash,
+    reason: str,
+    proven: int | None = None,
+) -> Plan:
+    """`proven`: the block of which a proof refutes the leaf, where it isn't the challenged one."""
     number, kind = target.number, DisputeKind.CHALLENGE
+    refutation = Refutation(number, number if proven is None else proven)
     match view.status(kind, number):
         case DisputeStatus.OPEN:
-            return Plan(LeafVerdict.WRONG, f"{reason}; a proof is awaited", invalid=number)
+            return Plan(LeafVerdict.WRONG, f"{reason}; a proof is awaited", (), refutation)
         case DisputeStatus.CLOSED:
             return Plan(LeafVerdict.LOST, f"{reason}, but a proof says otherwise: is this the right version?")
     until = view.opens_until(kind)
     if view.now > until:
-        return Plan(LeafVerdict.STUCK, f"{reason}, and it is too late to challenge it", invalid=number)
+        return Plan(LeafVerdict.STUCK, f"{reason}, and it is too late to challenge it", (), refutation)
     step = Step(f"demand:{kind}:{number}", encode_challenge(shown, parent, target), kind, until)
-    return Plan(LeafVerdict.WRONG, reason, (step,), number)
+    return Plan(LeafVerdict.WRONG, reason, (step,), refutation)
 
 
 def _disproof(view: LeafView, what: str, data: bytes, reason: str) -> Plan:

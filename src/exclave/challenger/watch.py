@@ -25,7 +25,7 @@ from exclave.challenger.leaves import OLDEST_SEED_BLOCK, RECORD_SEEDS_AFTER, Lea
 from exclave.challenger.preconfirmations import Preconfirmations, read_preconfirmation
 from exclave.challenger.proving import FaultProofs
 from exclave.challenger.review import ClaimVerdict, Review, Reviewer
-from exclave.challenger.strategy import LeafVerdict, LeafView, Plan, Step, plan
+from exclave.challenger.strategy import LeafVerdict, LeafView, Plan, Refutation, Step, plan
 from exclave.dispute.accounts import encode_record_block_hash, encode_report_equivocation, encode_withdraw
 from exclave.dispute.payloads import (
     DisputeKind,
@@ -341,8 +341,8 @@ class Watchtower:
             number, step = contradiction
             steps = [step]
             found = Plan(LeafVerdict.WRONG, f"the operator has signed another block {number}", (step,))
-        elif found.invalid is not None and view.status(DisputeKind.CHALLENGE, found.invalid) is DisputeStatus.OPEN:
-            steps += await self._fault_proof(view, terms, found.invalid, shown_blocks, str(key))
+        elif found.refutation is not None:
+            steps += await self._refute(view, terms, found.refutation, shown_blocks, str(key))
         if board.state.killed and self._proofs is not None:
             self._proofs.forget(str(key))
         await self._take(reader, key, steps, head.timestamp)
@@ -413,18 +413,24 @@ class Watchtower:
 
     # -- proofs and signatures --------------------------------------------------------------------------------------
 
-    async def _fault_proof(
+    async def _refute(
         self,
         view: LeafView,
         terms: Terms,
-        number: int,
+        refutation: Refutation,
         shown: dict[int, tuple[bytes, tuple[bytes, ...]]],
         name: str,
     ) -> list[Step]:
-        """What kills the leaf at once, and costs the operator's stake, once the proof was made."""
+        """What kills the leaf at once, and costs the operator's stake, once it was proven: a fault proof of a block that
+        was shown and isn't valid, else a proof of a valid block of which the leaf says something else.
+
+        Not before the challenge is open: it keeps the leaf from settling while the proof is made.
+        """
+        if view.status(DisputeKind.CHALLENGE, refutation.challenged) is not DisputeStatus.OPEN:
+            return []
         if self._proofs is None or self._hand is None or view.chain is None or view.shown is None:
             return []
-        chain, hashes, me = view.chain, view.hashes, self._hand.address
+        number, chain, hashes, me = refutation.proven, view.chain, view.hashes, self._hand.address
         if hashes is None or hashes.get(number - 1) is None or hashes.get(number) is None:
             return []
         parent, target = hashes.show(number - 1), hashes.show(number)
@@ -434,8 +440,8 @@ class Watchtower:
                 return await asyncio.to_thread(self._executor.fault_request, chain, *shown[number], me)
             return await asyncio.to_thread(self._executor.last_request, chain.cut(number), me)
 
-        if number not in shown and chain.last_number < number:
-            return []  # what follows the session's end wasn't shown
+        if number not in shown and chain.hash_of(number) != hashes.get(number):
+            return []  # the claimed block wasn't shown
         proof = self._proofs.verified(name, terms.verifier, prepare)
         if proof is None:
             return []
