@@ -164,9 +164,9 @@ def test_who_claims_too_late_settles_nothing(scene: Scene, variant: Variant) -> 
         scene.node.stop()
         scene.node.start()
     assert not scene.leaf_state(late).killed
-    # What the node had signed before it died comes later, and settles nothing either.
-    scene.until("the node's claim comes", lambda: scene.claims_of(PARTIES["node"], start))
-    scene.world.pass_time(WINDOW + 1)
+    # What the node had signed before it died would settle nothing either: it takes that back, and bets no bond on it.
+    scene.until("the node takes its claim back", lambda: scene.receipts_of(PARTIES["node"], start))
+    assert scene.claims_of(PARTIES["node"], start) == []
     assert scene.world.status(session_id) == ABORTED
     scene.free()
     scene.assert_money(before, start, {})

@@ -11,13 +11,15 @@ import pytest
 from l1.bench import Bench
 from l1.counter import INCREMENT, ONLY_FIRST, REVERT, error_string
 from l1.proxy import Fault, Proxy
-from support.anvil import ETHER, account
+from structlog.testing import capture_logs
+from support.anvil import ETHER, RpcFailure, account
 
-from exclave.l1 import AlertKind, ClientSettings, IntentState, L1Unavailable
+from exclave.l1 import AlertKind, ClientSettings, IntentRecord, IntentState, L1Unavailable
 from exclave.l1.blobs import pack_blobs
 from exclave.l1.intents import IntentConflict, IntentRefused, Purpose, UnknownIntent
 
 MakeBench = Callable[..., Bench]
+DROPPED = "an L1 transaction isn't needed any more, and is dropped"
 
 
 async def test_confirms_after_the_confirmations(bench: MakeBench) -> None:
@@ -254,6 +256,83 @@ async def test_out_of_time_on_its_way_is_taken_back_for_sure(bench: MakeBench) -
     assert record.state is IntentState.ABANDONED
     assert b.counter.value() == 0
     assert b.node.nonce(b.sender) == 1
+
+
+async def test_what_is_not_needed_any_more_is_not_sent(bench: MakeBench) -> None:
+    b = bench()
+    needless = {"first"}
+
+    async def check(record: IntentRecord) -> str | None:
+        return "somebody else decided" if record.key in needless else None
+
+    manager = await b.manager(not_needed=check)
+    for key in ("first", "second"):
+        await manager.submit(b.intent(key))
+    with capture_logs() as logs:
+        await manager.step()
+    record = await manager.status("first")
+    assert (record.state, record.attempts) == (IntentState.ABANDONED, ())
+    told = [(entry["intent"], entry["reason"]) for entry in logs if entry["event"] == DROPPED]
+    assert told == [("first", "somebody else decided")]
+    assert (await b.settle(manager, "second")).state is IntentState.CONFIRMED
+    assert b.counter.value() == 1
+
+
+async def test_what_is_not_needed_any_more_is_taken_back_instead_of_sent_again(bench: MakeBench) -> None:
+    """INVARIANT I7: it may be on its way all the same, so that its nonce is used up by something else."""
+    b = bench()
+    needed = True
+
+    async def check(_record: IntentRecord) -> str | None:
+        return None if needed else "somebody else decided"
+
+    manager = await b.manager(not_needed=check)
+    await manager.submit(b.intent())
+    await manager.step()
+    effect = (await manager.status("count")).attempts[0]
+    needed = False
+    await manager.step()
+    assert not (await manager.status("count")).cancelling  # a pool has it: most probably it is mined next
+    await manager.stop()
+    b.node.drop("0x" + effect.hash.hex())
+    with capture_logs() as logs:
+        record = await b.settle(await b.manager(not_needed=check))
+    assert (record.state, record.reason) == (IntentState.ABANDONED, "not needed any more, and taken back")
+    told = [entry["reason"] for entry in logs if entry["event"] == DROPPED]
+    assert told == ["somebody else decided"]  # once
+    with pytest.raises(RpcFailure, match="nonce too low"):
+        b.node.rpc("eth_sendRawTransaction", "0x" + effect.raw.hex())
+    assert b.counter.value() == 0
+    assert b.node.nonce(b.sender) == 1
+
+
+async def test_what_is_stuck_and_not_needed_any_more_is_taken_back(bench: MakeBench) -> None:
+    b = bench()
+    needed = True
+
+    async def check(_record: IntentRecord) -> str | None:
+        return None if needed else "somebody else decided"
+
+    manager = await b.manager(not_needed=check)
+    await manager.submit(b.intent())
+    await manager.step()
+    needed = False
+    b.clock.seconds += manager.settings.bump_after
+    await manager.step()
+    assert (await manager.status("count")).cancelling
+    assert (await b.settle(manager)).state is IntentState.ABANDONED
+    assert b.counter.value() == 0
+
+
+async def test_what_can_not_be_judged_is_sent(bench: MakeBench) -> None:
+    b = bench()
+
+    async def check(_record: IntentRecord) -> str | None:
+        raise UnknownIntent("no contract answers")
+
+    manager = await b.manager(not_needed=check)
+    await manager.submit(b.intent())
+    assert (await b.settle(manager)).state is IntentState.CONFIRMED
 
 
 async def test_out_of_time_but_mined_all_the_same_counts(bench: MakeBench) -> None:

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Connection, update
 from support.anvil import account
 from support.databases import fresh_postgres_url
-from support.running import SIGNER, running_node
+from support.running import SIGNER, RunningNode, running_node
 from support.world import PLAYERS, World, call_data, raw_address, signed_call
 
 from exclave.coordinator import batching, ranges
 from exclave.l1.intents import Intent, IntentState
 from exclave.protocol import DataMode, decode_batch_data
-from exclave.store import JobState, schema
+from exclave.store import JobState, Session, schema
 from exclave.store.intents import intents
 
 
@@ -316,6 +316,96 @@ async def test_invariant_i5_a_session_that_l1_has_decided_does_not_keep_the_othe
         assert [leaf.session_id for leaf in node.node.store.batches.leaves(batch.batch_id)] == [other]
         found = node.node.store.sessions.get(decided)
         assert found is not None and found.status == "open"
+
+
+async def signed_and_lost(node: RunningNode, kind: str) -> Session:
+    """A session whose claim, or settlement, the node has signed and sent, and no L1 node has any more."""
+    world = node.world
+    world.pass_time(60)  # L1 isn't behind the session's blocks, without a further block
+    session_id = world.open_session(target=1)
+    await node.opened(session_id)
+    if kind == "settle":
+        await node.play(session_id, 1)
+        await node.claimed(session_id)
+    world.anvil.rpc("evm_setAutomine", False)
+    if kind == "claim":
+        await node.play(session_id, 1)
+    else:
+        world.pass_time(61)
+
+    def sent() -> bool:
+        found = node.node.store.intents.find([IntentState.SENT])
+        pending = int(world.anvil.rpc("txpool_status")["pending"], 16)
+        return bool(pending) and [record.key.split(":")[0] for record in found] == [kind]
+
+    await node.until(f"the {kind} is on its way", sent, mining=False)
+    session = node.node.store.sessions.get(session_id)
+    assert session is not None
+    return session
+
+
+def forget_the_pool(world: World) -> None:
+    world.anvil.rpc("anvil_dropAllTransactions")
+    world.anvil.rpc("evm_setAutomine", True)
+
+
+@pytest.mark.parametrize("kind", ["claim", "settle"])
+async def test_what_was_signed_for_a_session_that_was_aborted_meanwhile_is_taken_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A claim would lock a bond for nothing, a settlement would revert."""
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session = await signed_and_lost(node, kind)
+    forget_the_pool(world)
+    world.abort(session)
+    claims = world.claims_on_l1()
+    async with running_node(world, tmp_path, monkeypatch) as node:
+
+        def final() -> bool:
+            return not node.node.store.intents.open(31337, node.node.manager.address)
+
+        await node.until("nothing is on its way", final)
+        (record,) = [one for one in node.node.store.intents.find() if one.key.startswith(kind)]
+        assert (record.state, record.reason) == (IntentState.ABANDONED, "not needed any more, and taken back")
+
+        def aborted() -> bool:
+            found = node.node.store.sessions.get(session.session_id)
+            return found is not None and found.status == "aborted"
+
+        await node.until("the node knows", aborted)
+        if kind == "settle":
+            await node.bond_released(claims)
+    assert world.claims_on_l1() == claims
+    assert world.status(session.session_id) == 3
+
+
+@pytest.mark.parametrize("kind", ["claim", "settle"])
+async def test_what_was_taken_back_is_had_after_all_when_the_abort_is_reorganised_away(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """INVARIANTS I2, I7: nothing is lost by it, and nothing is claimed twice."""
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        session = await signed_and_lost(node, kind)
+    forget_the_pool(world)
+    before = world.anvil.block_number()
+    world.abort(session)
+    async with running_node(world, tmp_path, monkeypatch) as node:
+        store = node.node.store
+
+        def known() -> bool:
+            found = store.sessions.get(session.session_id)
+            (record,) = [one for one in store.intents.find() if one.key.startswith(kind)]
+            return found is not None and found.status == "aborted" and record.cancelling
+
+        await node.until("the abort is known", known)
+        world.anvil.reorg(world.anvil.block_number() - before)
+        assert world.status(session.session_id) == 1
+        await node.claimed(session.session_id)
+        await node.settled(session.session_id)
+        made = [record.key.split(":")[0] for record in store.intents.find([IntentState.CONFIRMED])]
+        assert made.count("claim") == 1
+    assert world.claims_on_l1() == 1
+    assert world.callbacks(session.session_id) == 1
 
 
 async def test_long_sessions_are_claimed_in_checkpoints(

@@ -12,6 +12,7 @@ from exclave.store import (
     JobState,
     L1Block,
     Leaf,
+    NewBatch,
     RecordConflict,
     SessionStatus,
     StateConflict,
@@ -131,6 +132,27 @@ def test_a_rollback_undoes_what_the_dropped_blocks_caused(store: Store) -> None:
     # The same again changes nothing.
     again = store.following.rollback("relayer", 15)
     assert (again.reorged_sessions, again.reopened_sessions, again.removed_claims) == ([], [], [])
+
+
+def test_a_claim_that_was_on_its_way_when_its_session_was_decided_is_so_again(store: Store) -> None:
+    """INVARIANT I7: claimed anew only once its intent can't take effect any more."""
+    for session_id in (1, 2):
+        store.sessions.put(session(session_id))
+        store.jobs.open(session_id)
+    leaf = Leaf(0, 1, b"leaf")
+    batch = store.batches.create(NewBatch(word("root"), word("terms"), 0, b"data", "claim:root:0", [leaf]))
+    store.jobs.move(1, 0, [JobState.OPEN], JobState.BATCHED, batch_id=batch, leaf_index=0, claim_intent="claim:root:0")
+    store.jobs.move(2, 0, [JobState.OPEN], JobState.ENDED)
+    for session_id, before in ((1, JobState.BATCHED), (2, JobState.ENDED)):
+        store.jobs.move(session_id, 0, [before], JobState.SETTLED, settle_transaction=word("abort"))
+        store.sessions.set_outcome(session_id, SessionStatus.ABORTED, 18)
+
+    assert store.following.rollback("relayer", 15).reopened_sessions == [1, 2]
+
+    job1, job2 = store.jobs.get(1), store.jobs.get(2)
+    assert job1 is not None and job2 is not None
+    assert (job1.state, job1.claim_intent, job1.settle_transaction) == (JobState.BATCHED, "claim:root:0", None)
+    assert job2.state == JobState.SETTLEABLE
 
 
 def test_a_session_that_comes_back_after_a_reorg_keeps_its_blocks(store: Store) -> None:

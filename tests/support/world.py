@@ -331,6 +331,13 @@ class World:
         )
         self.send(self.zk_relayer, payload)
 
+    def abort(self, session: Session) -> None:
+        """Give a session up, once L1 lets one: its stakes go back."""
+        config, terms = session.configuration(), Terms.decode(session.terms)
+        self.pass_time(max(config.deadline + terms.abort_delay - self.now(), 0) + 1)
+        data = call_data(f"abort({SESSION_CONFIG_ABI},{TERMS_ABI})", config.as_abi_tuple(), terms.as_abi_tuple())
+        self.send(self.zk_relayer, data)
+
     # -- sessions ---------------------------------------------------------------------------------------------------
 
     def chain_id(self, session_id: int) -> int:

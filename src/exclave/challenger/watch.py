@@ -421,8 +421,8 @@ class Watchtower:
         shown: dict[int, tuple[bytes, tuple[bytes, ...]]],
         name: str,
     ) -> list[Step]:
-        """What kills the leaf at once, and costs the operator's stake, once it was proven: a fault proof of a block that
-        was shown and isn't valid, else a proof of a valid block of which the leaf says something else.
+        """What kills the leaf at once, and costs the operator's stake, once it was proven: that a block which was shown
+        isn't valid, or that a valid block says something else than the leaf.
 
         Not before the challenge is open: it keeps the leaf from settling while the proof is made.
         """

@@ -51,7 +51,7 @@ class IntentState(StrEnum):
     MINED = "mined"  # in a block, not yet deep enough
     CONFIRMED = "confirmed"  # its effect has happened
     FAILED = "failed"  # reverted, or couldn't be sent; no effect
-    ABANDONED = "abandoned"  # out of time, and can't land any more; no effect
+    ABANDONED = "abandoned"  # out of time or not needed any more, and can't land any more; no effect
 
 
 OPEN_STATES = (IntentState.QUEUED, IntentState.SENT, IntentState.MINED)

@@ -147,6 +147,9 @@ class KeyUsedElsewhere(KeyInUse):
 DoneCheck = Callable[[IntentRecord], Awaitable[bool]]
 """Whether L1 already has an intent's effect, by whomever."""
 
+NeedCheck = Callable[[IntentRecord], Awaitable[str | None]]
+"""Why, by L1's newest state, nobody needs an intent's effect any more; None while it is needed."""
+
 Listener = Callable[[IntentRecord], None]
 """Told of every change of an intent's state, after it was recorded."""
 
@@ -163,7 +166,8 @@ class _View:
 class EthTxManager:
     """Sends the intents of one signer on one chain.
 
-    `clock`: seconds since 1970. `sleep` is used while waiting for a lease. Use it as
+    `not_needed` is asked before an intent is sent, or sent again: what nobody needs any more is dropped, or taken back
+    if it may be on its way. `clock`: seconds since 1970. `sleep` is used while waiting for a lease. Use it as
     `await manager.start(); task = asyncio.create_task(manager.run())`, and `await manager.stop()` at the end.
     """
 
@@ -175,6 +179,7 @@ class EthTxManager:
         settings: ManagerSettings | None = None,
         *,
         checks: dict[str, DoneCheck] | None = None,
+        not_needed: NeedCheck | None = None,
         on_alert: Callable[[Alert], None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -185,6 +190,7 @@ class EthTxManager:
         self._signer = signer
         self._store = store
         self._checks = dict(checks or {})
+        self._not_needed = not_needed
         self._on_alert = on_alert
         self._clock = clock
         self._sleep = sleep
@@ -203,6 +209,7 @@ class EthTxManager:
         self._awaited: dict[str, int] = {}
         self._unanswered: set[str] = set()
         self._searched: dict[str, float] = {}
+        self._unneeded: set[str] = set()
         self._highest_head = 0
         self._expected_nonce: int | None = None
         self._foreign = 0
@@ -425,7 +432,8 @@ class EthTxManager:
             elif record.reason is not None:
                 await self._move(record, IntentState.FAILED, **mined)
             else:
-                await self._move(record, IntentState.ABANDONED, **mined, reason="not mined in time, and taken back")
+                why = "not mined in time" if self._late(record) else "not needed any more"
+                await self._move(record, IntentState.ABANDONED, **mined, reason=f"{why}, and taken back")
         elif receipt.success:
             await self._move(record, IntentState.CONFIRMED, **mined, reason=None)
         elif await self._already_done(record):
@@ -591,6 +599,11 @@ class EthTxManager:
         chosen = [self._to_send(record) for record in sent]
         known = await self._client.known_transactions([attempt.hash for attempt in chosen])
         for record, attempt, is_known in zip(sent, chosen, known, strict=True):
+            old = self._clock() - record.current_attempts[-1].created_at >= self.settings.bump_after
+            stuck = old and record.nonce == view.account.nonce
+            if (stuck or not is_known) and await self._is_unneeded(record):
+                await self._replace(view, record, Purpose.CANCEL)
+                continue
             if not is_known:
                 await self._broadcast(record, attempt)
             else:
@@ -605,9 +618,7 @@ class EthTxManager:
             if self._late(record) and not record.cancelling:
                 await self._replace(view, record, Purpose.CANCEL)
                 continue
-            next_in_line = record.nonce == view.account.nonce
-            old = self._clock() - record.current_attempts[-1].created_at >= self.settings.bump_after
-            if isinstance(refusal, _PAYS_TOO_LITTLE) or (old and next_in_line):
+            if isinstance(refusal, _PAYS_TOO_LITTLE) or stuck:
                 await self._replace(view, record, record.current_attempts[-1].purpose)
 
     @staticmethod
@@ -721,6 +732,9 @@ class EthTxManager:
 
     async def _send_first(self, view: _View, record: IntentRecord, in_flight: list[IntentRecord]) -> bool:
         """Sign and send an intent's first transaction, if it can be sent now. False: later intents must wait, too."""
+        if await self._is_unneeded(record):
+            await self._move(record, IntentState.ABANDONED, reason="not needed any more")
+            return True
         if await self._already_done(record):
             await self._move(record, IntentState.CONFIRMED, reason="somebody else had the effect")
             return True
@@ -807,6 +821,25 @@ class EthTxManager:
         if record.preflight:
             await self._client.call(dataclasses.replace(request, gas=record.gas_limit))
         return record.gas_limit
+
+    async def _is_unneeded(self, record: IntentRecord) -> bool:
+        """Whether what is about to be sent, or sent again, is to be dropped, or taken back, instead."""
+        if self._not_needed is None or record.cancelling:
+            return False
+        try:
+            reason = await self._not_needed(record)
+        except L1Unavailable:
+            raise
+        except L1Error as error:
+            # Whatever keeps this one from being judged must not keep the others from being sent.
+            log.warning("whether an L1 transaction is still needed isn't known", intent=record.key, reason=str(error))
+            return False
+        if reason is None:
+            self._unneeded.discard(record.key)
+        elif record.key not in self._unneeded:
+            self._unneeded.add(record.key)
+            log.warning("an L1 transaction isn't needed any more, and is dropped", intent=record.key, reason=reason)
+        return reason is not None
 
     async def _already_done(self, record: IntentRecord) -> bool:
         check = self._checks.get(record.kind)
@@ -895,6 +928,7 @@ class EthTxManager:
         if record.state in FINAL_STATES:
             self._unanswered.discard(record.key)
             self._searched.pop(record.key, None)
+            self._unneeded.discard(record.key)
             self._sidecars.pop(record.key, None)
             for attempt in record.attempts:
                 self._refused.pop(attempt.hash, None)

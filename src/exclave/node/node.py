@@ -25,6 +25,7 @@ from exclave import __version__, _engine
 from exclave.config import Config
 from exclave.coordinator.calls import ZkRelayerReader
 from exclave.coordinator.coordinator import Coordinator
+from exclave.coordinator.decided import DecidedSessions
 from exclave.coordinator.settings import CoordinatorSettings
 from exclave.coordinator.stopper import Stopper
 from exclave.defence.defence import Defence
@@ -237,7 +238,14 @@ class Node:
                 max_fee_per_blob_gas=_wei(fees.max_blob_fee_gwei),
             ),
         )
-        self.manager = EthTxManager(self.l1, signer, IntentRepository(self.store), settings, owner=self._owner)
+        self.manager = EthTxManager(
+            self.l1,
+            signer,
+            IntentRepository(self.store),
+            settings,
+            not_needed=DecidedSessions(self.store, ZkRelayerReader(self.l1, self.zk_relayer)),
+            owner=self._owner,
+        )
         stack.push_async_callback(self.manager.stop)
 
     def _start_engine(self, operator_key: bytes, stack: contextlib.AsyncExitStack) -> None:

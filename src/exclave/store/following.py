@@ -134,13 +134,12 @@ class Following(Repository):
 
             undone = sessions.c.settled_block > number
             reopened = list(tx.scalars(select(sessions.c.session_id).where(undone).order_by(sessions.c.session_id)))
-            tx.execute(
-                update(jobs)
-                .where(
-                    jobs.c.session_id.in_(select(sessions.c.session_id).where(undone)), jobs.c.state == JobState.SETTLED
-                )
-                .values(state=JobState.SETTLEABLE, settle_transaction=None)
-            )
+            of_them = jobs.c.session_id.in_(select(sessions.c.session_id).where(undone))
+            decided = of_them & (jobs.c.state == JobState.SETTLED)
+            # INVARIANT I7: what was on its way to L1 when the session was decided may arrive yet.
+            on_its_way = decided & jobs.c.batch_id.is_not(None) & jobs.c.claim_id.is_(None)
+            tx.execute(update(jobs).where(on_its_way).values(state=JobState.BATCHED, settle_transaction=None))
+            tx.execute(update(jobs).where(decided).values(state=JobState.SETTLEABLE, settle_transaction=None))
             tx.execute(
                 update(sessions).where(undone).values(status=SessionStatus.OPEN, result=None, settled_block=None)
             )
