@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 from support.anvil import account, run_anvil
 from support.engine import wait_until
 from support.running import SIGNER
@@ -453,7 +454,12 @@ async def test_invariant_i5_a_claim_of_the_same_root_by_somebody_else_is_not_our
     world.claim(root, 6, terms=world.terms(challenge_window=3600))
     world.claim(root, SIGNER, terms=world.terms(challenge_window=3600))
     world.claim(root, SIGNER, count=2)
-    await parts.follow()
+    with capture_logs() as logs:
+        await parts.follow()
+        world.anvil.mine()  # the blocks before are read again
+        await parts.follow()
+    told = [one["claim"] for one in logs if one["event"] == "somebody else claims what this node claims"]
+    assert told == [1, 2, 3, 4]  # once each
     job = parts.store.jobs.get(session_id)
     assert job is not None and (job.state, job.claim_id) == (JobState.BATCHED, None)
     assert parts.store.claims.of_session(session_id) == []

@@ -145,7 +145,8 @@ def _enqueue(store: Store, event: MessageEnqueued, connection: Connection) -> bo
 def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
     """A claim of this node finds its batch, and its sessions' jobs go on."""
     header = event.header
-    batch = _batch_of(store, event, connection)
+    same_root = store.batches.by_root(header.root, connection=connection)
+    batch = same_root if same_root and _is_ours(store, event, same_root, connection) else None
     leaves = store.batches.leaves(batch.batch_id, connection=connection) if batch else []
     claim = Claim(
         claim_id=event.claim_id,
@@ -165,6 +166,8 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
     )
     if not store.claims.put(claim, leaves, connection=connection):
         return False
+    if same_root is not None and batch is None:
+        log.warning("somebody else claims what this node claims", claim=event.claim_id, batch=same_root.batch_id)
     if batch is not None:
         store.batches.set_claim(batch.batch_id, event.claim_id, connection=connection)
         connection.execute(
@@ -183,25 +186,20 @@ def _claim(store: Store, event: ClaimPosted, connection: Connection) -> bool:
     return True
 
 
-def _batch_of(store: Store, event: ClaimPosted, connection: Connection) -> Batch | None:
-    """This node's batch that the claim is; None for somebody else's.
+def _is_ours(store: Store, event: ClaimPosted, batch: Batch, connection: Connection) -> bool:
+    """Whether a claim with the root of this node's batch is that batch.
 
     A root is public as soon as it is on its way to L1, and anybody may claim it first, under whatever terms: only a
     claim that the batch's own intent can have made is ours.
     """
     header = event.header
-    batch = store.batches.by_root(header.root, connection=connection)
-    intent = store.intents.get(batch.intent_key, connection=connection) if batch else None
-    if batch is None or intent is None:
-        return None
-    ours = (
-        event.claimant == intent.sender
+    intent = store.intents.get(batch.intent_key, connection=connection)
+    return (
+        intent is not None
+        and event.claimant == intent.sender
         and header.terms_hash == batch.terms_hash
         and header.count == len(store.batches.leaves(batch.batch_id, connection=connection))
     )
-    if not ours:
-        log.warning("somebody else claims what this node claims", claim=event.claim_id, batch=batch.batch_id)
-    return batch if ours else None
 
 
 def _confirm(store: Store, event: CheckpointConfirmed, connection: Connection) -> bool:
