@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, update
 from support.anvil import account
 from support.disputes import GRIEFER, Arena, TestProver
 from support.running import SIGNER, RunningNode, running_node
 from support.world import PLAYERS, call_data, raw_address, signed_call
 
 from exclave.dispute.payloads import DisputeKind, DisputeStatus
+from exclave.l1.intents import Intent, IntentState
 from exclave.protocol import DataMode
 from exclave.store import ClaimStatus, JobState, LeafEvent, LeafStanding, Store
+from exclave.store.intents import intents
 
 NODE = raw_address(account(SIGNER))
 
@@ -111,6 +114,38 @@ async def test_a_block_too_large_for_a_transaction_is_answered_by_a_proof(
         assert arena.verifications() == (1, 1)
         assert node.node.store.disputes.plans(claim_id, 0) == [(large[0] - 1, large[0])]
         await node.settled(session_id)
+
+
+async def test_a_block_that_is_being_shown_is_not_proven_besides(
+    arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that is on its way hasn't failed: a proof would be made, and verified, for nothing."""
+    prover, anvil = TestProver.ready(), arena.world.anvil
+    async with running_node(arena.world, tmp_path, monkeypatch, accept=arena.accept, prover=prover) as node:
+        _, claim_id = await claimed_match(arena, node)
+        store = node.node.store
+        leaf = arena.leaf(store, claim_id)
+        series = f"answer:{leaf.key}:block:2"
+
+        def fail_once(tx: Connection) -> None:
+            store.intents.insert(Intent(f"{series}:0", arena.game), 31337, NODE, connection=tx)
+            tx.execute(update(intents).where(intents.c.key == f"{series}:0").values(state=IntentState.FAILED))
+
+        store.run(fail_once)
+        arena.demand_block(leaf, 2)
+        anvil.rpc("evm_setAutomine", False)
+        anvil.mine()
+
+        def sent() -> bool:
+            attempts = store.intents.series(series)
+            return len(attempts) == 2 and attempts[1].state is IntentState.SENT
+
+        await node.until("it is being shown", sent, mining=False)
+        for _ in range(5):
+            await node.node.defence.step()  # type: ignore[union-attr]
+        anvil.rpc("evm_setAutomine", True)
+        await node.until("it is answered", lambda: arena.leaf_state(leaf).open == 0)
+        assert prover.requests == [] and arena.verifications() == (0, 0)
 
 
 async def test_what_disputes_brought_is_withdrawn(

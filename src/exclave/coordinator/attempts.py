@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from exclave.l1.intents import OPEN_STATES, Intent
+from exclave.l1.intents import OPEN_STATES, Intent, IntentState
 from exclave.l1.transaction_manager import EthTxManager
 from exclave.store import Store
 from exclave.store.intents import IntentRepository
@@ -85,6 +85,7 @@ class Attempts:
         """Whether an attempt is due, for who has much to prepare for one."""
         return self._store.read(lambda tx: self.may_try(series, tx))
 
-    def count(self, series: str) -> int:
-        """How many attempts there were."""
-        return len(self._intents.series(series))
+    def failures(self, series: str) -> int:
+        """How many attempts had no effect, and won't have any."""
+        without = (IntentState.FAILED, IntentState.ABANDONED)
+        return sum(attempt.state in without for attempt in self._intents.series(series))

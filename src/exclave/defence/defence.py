@@ -168,10 +168,10 @@ class Defence:
         if kind is DisputeKind.CHALLENGE:
             return False
         series = f"answer:{leaf.key}:{kind.name.lower()}:{dispute.number}"
-        if kind is DisputeKind.BLOCK and await asyncio.to_thread(self._attempts.count, series) >= (
-            FAILURES_BEFORE_A_PROOF
-        ):
-            return False
+        if kind is DisputeKind.BLOCK:
+            failures = await asyncio.to_thread(self._attempts.failures, series)
+            if failures >= FAILURES_BEFORE_A_PROOF:
+                return False
         if not await asyncio.to_thread(self._attempts.is_due, series):
             return True
         data = await asyncio.to_thread(_answer_data, leaf, kind, dispute.number)
