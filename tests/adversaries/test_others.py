@@ -180,7 +180,7 @@ def test_a_griefer_pays_for_all_that_he_asks(scene: Scene, variant: Variant) -> 
     griefer = scene.adversary("griefing", "griefer", session_id)
     try:
         claim_id = scene.claim_on_l1(session_id)
-        scene.until("it is disputed", lambda: scene.leaf_state(claim_id).open)
+        griefer.wait_for("challenge disputed", times=MOVES + 1)  # all that there is to dispute
         scene.disturb(variant)
         assert griefer.report()["outcome"] == "survived"
     finally:

@@ -313,15 +313,17 @@ class Scene:
         assert self.world.callbacks(session_id) == 1
 
     def move(self, session_id: int, moves: int) -> None:
-        """So many moves of the first player, at the node, once it runs the session."""
+        """So many moves of the first player, at the node, once it runs the session. Each is in a block of its own, and
+        the init message, too: a move that comes before its block would be in the same.
+        """
 
-        def running() -> bool:
+        def begun() -> bool:
             return any(
                 int(found["sessionId"], 16) == session_id and found["status"] == "running"
                 for found in self.node.call("zkcop_listSessions")
-            )
+            ) and bool(int(self.node.call("zkcop_getSession", session_id)["blockNumber"], 16))
 
-        self.until("the session runs", running)
+        self.until("the session has begun", begun)
         for nonce in range(moves):
             self._send_move(session_id, nonce)
 
@@ -430,7 +432,7 @@ class Scene:
         end = self.anvil.block_number()
         after, fees = self.wealth(end), self.fees(start, end)
         changes = {name: after[name] - before[name] + fees.get(name, 0) for name in before}
-        assert changes == {**dict.fromkeys(before, 0), **expected}
+        assert changes == {**dict.fromkeys(before, 0), **expected}, f"{changes}"
         self.assert_conserved()
 
     def receipts_of(self, who: bytes, since: int) -> list[str]:
@@ -502,9 +504,16 @@ class Adversary:
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors)
 
-    def wait_for(self, text: str, *, mining: bool = True) -> None:
-        """Until it has said that."""
-        self._scene.until(f"it says {text}", lambda: text in self._errors.read_text(), mining=mining)
+    def wait_for(self, text: str, *, times: int = 1, mining: bool = True) -> None:
+        """Until it has said that so many times, which it does before it ends."""
+
+        def said() -> bool:
+            running = self.process.poll() is None
+            heard = self._errors.read_text()
+            assert heard.count(text) >= times or running, heard
+            return heard.count(text) >= times
+
+        self._scene.until(f"it says {text}", said, mining=mining)
 
     def report(self, *, mining: bool = True, seconds: float = 60) -> Mapping[str, Any]:
         """What it says once it has ended, which it does by itself. `mining`: let L1 go on meanwhile."""
