@@ -26,6 +26,7 @@ from support.scene import (
 from exclave.client import SessionOpening
 from exclave.dispute.payloads import DisputeKind
 from exclave.protocol import DataMode
+from exclave.store import Store
 
 ABORTED = 3
 BOND = RULES.challenge_bond
@@ -82,7 +83,9 @@ def test_data_that_is_withheld_costs_the_bond(scene: Scene, variant: Variant) ->
     terms = scene.terms(DataMode.ON_DEMAND)
     session_id = scene.play(terms, while_pending=scene.archive_data)
     before, start = scene.snapshot()
-    assert scene.adversary("withheld-data", "operator", session_id).report()["outcome"] == "posted"
+    report = scene.adversary("withheld-data", "operator", session_id).report()
+    # The node's claim has the same root.
+    assert (report["outcome"], [report["claimId"]]) == ("posted", scene.claims_of(PARTIES["operator"], start))
     scene.disturb(variant)
     (claim_id,) = scene.claims_of(PARTIES["operator"], start)
     scene.let_a_deadline_pass(claim_id, DisputeKind.LEAF)
@@ -194,8 +197,6 @@ def test_a_griefer_pays_for_all_that_he_asks(scene: Scene, variant: Variant) -> 
 
 def _challenge(scene: Scene, session_id: int) -> int:
     """The griefer challenges block 2 of the node's claim; returns the claim."""
-    from exclave.store import Store
-
     claim_id = scene.claim_on_l1(session_id)
     with Store(scene.node.database_url) as store:
         leaf = scene.until("the node knows the claim", lambda: scene.arena.leaf(store, claim_id))

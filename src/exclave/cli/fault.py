@@ -80,7 +80,7 @@ def run(
 
     try:
         report = asyncio.run(commit(request, tell))
-    except (FaultError, ClientError, L1Error, TransactionFailed, FatalError) as error:
+    except (FaultError, ClientError, L1Error, TransactionFailed, FatalError, OSError) as error:
         fail(str(error))
     _show(report, json)
 

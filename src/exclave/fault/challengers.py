@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from exclave import contracts
 from exclave.dispute.payloads import (
+    HASHES_TOGETHER,
     DisputeKind,
     ShownHash,
     ShownLeaf,
@@ -24,7 +26,7 @@ from exclave.fault.stage import Stage
 from exclave.l1.payloads import selector_of
 from exclave.l1.signers import LocalSigner
 from exclave.l1.single import TransactionFailed, send
-from exclave.l1.transactions import Fees, Transaction, transaction_hash
+from exclave.l1.transactions import Fees
 
 PROOF_CALLS: Final = ("prove", "proveFault")
 PROOF_GAS: Final = 3_000_000
@@ -46,7 +48,8 @@ async def grieve(stage: Stage, report: Report) -> None:
     report.claim_id = leaf.name.claim_id
     numbers = range(1, stage.chain.last_number + 1)
     await _open(stage, DisputeKind.LEAF, encode_demand_leaf(leaf.name), report)
-    await _open(stage, DisputeKind.HASHES, encode_demand_hashes(leaf, 0), report)
+    for position in range((len(honest.hashes) - 1) // HASHES_TOGETHER + 1):
+        await _open(stage, DisputeKind.HASHES, encode_demand_hashes(leaf, position), report)
     for number in numbers:
         await _open(stage, DisputeKind.BLOCK, encode_demand_block(leaf, number), report)
     for number in numbers:
@@ -87,9 +90,10 @@ async def front_run(stage: Stage, report: Report) -> None:
     """
     report.say("watching")
     async for seen in _pending(stage):
-        data = _data(seen)
         fees = Fees(int(seen["maxFeePerGas"], 16) * 3, int(seen["maxPriorityFeePerGas"], 16) * 3 + 1)
-        await _send_at(stage, fees, data)
+        # Whether it succeeds shows who comes first, and is of no interest to the thief.
+        with contextlib.suppress(TransactionFailed):
+            await _send_proof(stage, _data(seen), fees)
         report.say(f"a proof of {seen['from']} sent first")
         return
 
@@ -105,7 +109,7 @@ async def replay(stage: Stage, report: Report) -> None:
         maker = bytes(12) + bytes.fromhex(seen["from"][2:])
         for what, call in (("as it is", data), ("as one's own", data.replace(maker, bytes(12) + stage.me))):
             try:
-                await send(stage.l1, LocalSigner(stage.key), stage.disputes.game, call, gas_limit=PROOF_GAS)
+                await _send_proof(stage, call)
             except TransactionFailed:
                 report.say(f"refused {what}")
             else:
@@ -123,8 +127,8 @@ def _data(transaction: dict[str, Any]) -> bytes:
 
 def _is_proof(stage: Stage, transaction: dict[str, Any]) -> bool:
     to, sender = transaction["to"], bytes.fromhex(transaction["from"][2:])
-    mine = to is not None and bytes.fromhex(to[2:]) == stage.disputes.game and sender != stage.me
-    return mine and _data(transaction)[:4] in _selectors()
+    others = to is not None and bytes.fromhex(to[2:]) == stage.disputes.game and sender != stage.me
+    return others and _data(transaction)[:4] in _selectors()
 
 
 async def _pending(stage: Stage) -> AsyncIterator[dict[str, Any]]:
@@ -154,13 +158,7 @@ async def _included(stage: Stage) -> AsyncIterator[dict[str, Any]]:
                     yield transaction
 
 
-async def _send_at(stage: Stage, fees: Fees, data: bytes) -> None:
-    """A transaction at these fees; returns when it is in a block, whether it succeeded or not."""
-    nonce = await stage.l1.get_nonce(stage.me, "pending")
-    transaction = Transaction(stage.l1.chain_id, nonce, fees, PROOF_GAS, stage.disputes.game, 0, data)
-    raw = await LocalSigner(stage.key).sign_transaction(transaction)
-    await stage.l1.send_raw(raw)
-    while True:
-        if await stage.l1.get_receipt(transaction_hash(raw)) is not None:
-            return
-        await asyncio.sleep(POLL_SECONDS)
+async def _send_proof(stage: Stage, call: bytes, fees: Fees | None = None) -> None:
+    """Without an estimate, which would refuse what reverts. Raises `TransactionFailed`, `L1Error`."""
+    signer = LocalSigner(stage.key)
+    await send(stage.l1, signer, stage.disputes.game, call, gas_limit=PROOF_GAS, fees=fees)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from enum import IntEnum
 from typing import Final
 
@@ -25,6 +26,8 @@ from exclave.fault.forgery import Lie, Occasion, forge
 from exclave.fault.report import Report
 from exclave.fault.stage import Stage
 from exclave.l1.blobs import BYTES_PER_BLOB, pack_blobs
+from exclave.l1.errors import ExecutionReverted
+from exclave.l1.single import TransactionFailed
 from exclave.protocol import DataMode, keccak256
 from exclave.protocol.constants import ZERO_ADDRESS, ZERO_HASH
 from exclave.relayer.events import ClaimPosted, EventReader
@@ -32,6 +35,12 @@ from exclave.relayer.events import ClaimPosted, EventReader
 POLL_SECONDS: Final = 0.2
 SILENT: Final = frozenset({"garbage-root", "garbage-blob", "withheld-data"})
 """Those who have nothing to show, or show nothing."""
+
+REORG_BLOCKS: Final = 8
+"""How much earlier a claim may be, or a dispute have been opened, when L1 was reorganised meanwhile."""
+
+REORG_SECONDS: Final = 30.0
+"""How long what a reorganisation took back may need to come again."""
 
 GARBAGE_BLOB: Final = b"\x01" * BYTES_PER_BLOB
 """Field elements below the modulus, whose first bytes aren't zero: no data has been packed so."""
@@ -102,16 +111,25 @@ async def post(stage: Stage, made: Lie, report: Report, *, garbage: bool = False
             data_hash = keccak256(made.data)
     call = encode_claim(made.root, 1, terms, data_hash, data, b"")
     receipt = await stage.send(stage.opening.zk_relayer, call, terms.claim_bond, blobs=blobs)
-    leaf = await find_claim(stage, made, receipt.block_number)
-    if leaf is None:
-        raise FaultError("the claim isn't on L1 any more: L1 was reorganised")
+    leaf = await _posted(stage, made, max(0, receipt.block_number - REORG_BLOCKS))
     report.claim_id = leaf.name.claim_id
     report.say(f"claim {leaf.name.claim_id} posted")
     return leaf
 
 
-async def find_claim(stage: Stage, made: Lie, since: int) -> ShownLeaf | None:
-    """The claim with this root, as L1 has it from block `since` on: a reorganisation gives it another number and time.
+async def _posted(stage: Stage, made: Lie, since: int) -> ShownLeaf:
+    """The adversary's claim, which was in a block a moment ago."""
+    deadline = time.monotonic() + REORG_SECONDS
+    while (leaf := await find_claim(stage, made, since, stage.me)) is None:
+        if time.monotonic() > deadline:
+            raise FaultError("the claim isn't on L1 any more: L1 was reorganised")
+        await asyncio.sleep(POLL_SECONDS)
+    return leaf
+
+
+async def find_claim(stage: Stage, made: Lie, since: int, claimant: bytes | None = None) -> ShownLeaf | None:
+    """The claim with this root, by whomever unless `claimant` is given, as L1 has it from block `since` on: a
+    reorganisation gives it another number and time.
 
     Raises `L1Error`.
     """
@@ -121,7 +139,9 @@ async def find_claim(stage: Stage, made: Lie, since: int) -> ShownLeaf | None:
     for entry in found.logs:
         header = await stage.l1.get_block(entry.block_hash)
         event = reader.read(entry, header) if header is not None else None
-        if isinstance(event, ClaimPosted) and event.header.root == made.root:
+        if not isinstance(event, ClaimPosted) or event.header.root != made.root:
+            continue
+        if claimant is None or event.claimant == claimant:
             return ShownLeaf.of(LeafName(event.claim_id, 0, event.header), [made.claim])
     return None
 
@@ -138,7 +158,7 @@ async def _challenge_oneself(stage: Stage, made: Lie, leaf: ShownLeaf, report: R
 async def _defend(stage: Stage, made: Lie, leaf: ShownLeaf, answers: Answers, report: Report) -> None:
     since = max(0, (await stage.l1.get_head()).number - REORG_BLOCKS)
     while True:
-        leaf = await find_claim(stage, made, since) or leaf
+        leaf = await find_claim(stage, made, since, stage.me) or leaf
         claim_id, head = leaf.name.claim_id, await stage.l1.get_head()
         board = (await stage.disputes.boards(claim_id, since, head.number)).get(0)
         if board is not None:
@@ -158,10 +178,6 @@ async def _defend(stage: Stage, made: Lie, leaf: ShownLeaf, answers: Answers, re
         await asyncio.sleep(POLL_SECONDS)
 
 
-REORG_BLOCKS: Final = 8
-"""How much earlier a dispute may have been opened, when L1 was reorganised meanwhile."""
-
-
 async def _answer(stage: Stage, made: Lie, leaf: ShownLeaf, board: LeafBoard, answers: Answers, report: Report) -> None:
     now = (await stage.l1.get_head()).timestamp
     for (kind, number), dispute in board.disputes.items():
@@ -177,7 +193,12 @@ async def _answer(stage: Stage, made: Lie, leaf: ShownLeaf, board: LeafBoard, an
             call = encode_answer_block(leaf, parent, target, block.header, block.transactions)
         else:
             continue
-        await stage.send(stage.disputes.game, call)
+        try:
+            await stage.send(stage.disputes.game, call)
+        except (ExecutionReverted, TransactionFailed) as error:
+            # The claim may have died meanwhile, or L1 have been reorganised: the next look tells.
+            report.say(f"{kind.name.lower()} {number} not shown: {error}")
+            return
         report.answered.append((kind.name.lower(), number))
         report.say(f"{kind.name.lower()} {number} shown")
 

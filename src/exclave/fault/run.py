@@ -34,7 +34,7 @@ class Request:
 async def commit(request: Request, tell: Callable[[str], None]) -> Report:
     """Commits the fault; returns when it has been dealt with. `tell` is told of each step.
 
-    Raises `FaultError`, `ClientError`, `RpcFailure`, `L1Error`, `TransactionFailed`, `FatalError`.
+    Raises `FaultError`, `ClientError`, `RpcFailure`, `L1Error`, `TransactionFailed`, `FatalError`, `OSError`.
     """
     refuse_main_network(request.l1_chain_id)
     answers = _answers(request.answers)
@@ -64,6 +64,8 @@ async def _commit(stage: Stage, request: Request, answers: liars.Answers, report
             await challengers.front_run(stage, report)
         case _, "proof-replay":
             await challengers.replay(stage, report)
+        case _, name:
+            raise AssertionError(f"nothing commits {name}")
 
 
 def _answers(text: str) -> liars.Answers:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from exclave.challenger.board import DisputeReader
-from exclave.challenger.execution import Chain, Executor, InvalidBlock
+from exclave.challenger.execution import Chain, Executor, InvalidBlock, NotExecutable
 from exclave.client import SessionClient
 from exclave.client.opening import SessionOpening
 from exclave.coordinator.calls import L1SessionStatus, ZkRelayerReader
@@ -79,7 +79,7 @@ async def stage(l1: L1Client, key: bytes, rpc: str, session_id: int, zk_relayer:
         blocks = [BlockData(Header.decode(block.header).timestamp, block.transactions) for block in client.blocks()]
         try:
             chain = executor.extend(executor.begin(session), blocks)
-        except InvalidBlock as error:
+        except (InvalidBlock, NotExecutable) as error:
             raise FaultError(f"what the node has of session {session_id} isn't valid: {error}") from error
         disputes = DisputeReader(l1, opening.terms.dispute_game)
         yield Stage(l1, key, opening, client, executor, chain, disputes, ZkRelayerReader(l1, zk_relayer))

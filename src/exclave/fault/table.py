@@ -30,7 +30,7 @@ class Fault:
     loses: str
 
 
-_LIE: Final = "the claimant the bond; by a fault proof, the operator the stake too"
+_LIE: Final = "the claimant the bond; where a proof shows the lie, an operator the stake too"
 
 FAULTS: Final = {
     fault.name: fault

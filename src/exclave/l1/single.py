@@ -12,7 +12,7 @@ from exclave.l1.client import CallRequest, L1Client
 from exclave.l1.errors import L1Unavailable, NodeError
 from exclave.l1.fees import FeeSettings, suggest_fees
 from exclave.l1.signers import Signer
-from exclave.l1.transactions import MAX_TRANSACTION_GAS, Transaction, transaction_hash
+from exclave.l1.transactions import MAX_TRANSACTION_GAS, Fees, Transaction, transaction_hash
 from exclave.l1.values import L1Receipt
 
 INCLUSION_SECONDS = 300.0
@@ -34,9 +34,10 @@ async def send(
     *,
     blobs: Sequence[bytes] = (),
     gas_limit: int | None = None,
+    fees: Fees | None = None,
 ) -> L1Receipt:
     """Send one transaction, with its blobs, and wait until it is in a block; `value` in wei. A `gas_limit` sends what
-    can't be estimated.
+    can't be estimated. `fees`: by default what L1 asks for now.
 
     Raises `TransactionFailed`, and before it is sent what `L1Client`, the signer and `exclave.l1.blobs` raise.
     """
@@ -45,9 +46,10 @@ async def send(
     if gas_limit is None:
         request = CallRequest(to=to, data=data, sender=signer.address, value=value, blob_versioned_hashes=hashes)
         gas_limit = min(await l1.estimate_gas(request) * 5 // 4, MAX_TRANSACTION_GAS)
-    suggestion = suggest_fees(await l1.get_fee_history(), FeeSettings(), blobs=bool(blobs))
+    if fees is None:
+        fees = suggest_fees(await l1.get_fee_history(), FeeSettings(), blobs=bool(blobs)).fees
     nonce = await l1.get_nonce(signer.address, "pending")
-    transaction = Transaction(l1.chain_id, nonce, suggestion.fees, gas_limit, to, value, data, hashes)
+    transaction = Transaction(l1.chain_id, nonce, fees, gas_limit, to, value, data, hashes)
     raw = await signer.sign_transaction(transaction)
     offer = raw if sidecar is None else network_form(raw, sidecar)
     await l1.send_raw(offer)
