@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exclave.cli.addresses import read_address
+from exclave.cli.amounts import read_ether
 from exclave.cli.output import err, ether, fail, moment, print_json, print_table
 from exclave.config import KeySource
 from exclave.logging import configure_logging
@@ -120,9 +120,9 @@ def challenge(
         sources=SourceSettings(tuple(rpc or ()), tuple(archive or ()), beacon),
         dispute_games=tuple(read_address(value) for value in dispute_game or ()),
         preconfirmations=preconfirmations,
-        max_bonds=_wei(max_bonds),
-        low_balance=_wei(low_balance),
-        collect_above=None if collect_above is None else _wei(collect_above),
+        max_bonds=read_ether(max_bonds, zero=True),
+        low_balance=read_ether(low_balance, zero=True),
+        collect_above=None if collect_above is None else read_ether(collect_above, zero=True),
         confirmations=confirmations,
         poll_interval=poll_interval,
         patience=patience,
@@ -232,13 +232,3 @@ def _as_json(report: ClaimReport) -> dict[str, Any]:
             {"index": leaf.index, "verdict": leaf.verdict.value, "reason": leaf.reason} for leaf in report.leaves
         ],
     }
-
-
-def _wei(text: str) -> int:
-    try:
-        value = Decimal(text)
-        if not value.is_finite() or value < 0:
-            raise InvalidOperation
-    except InvalidOperation:
-        fail(f"{text} isn't an amount of ether")
-    return int(value * 10**18)

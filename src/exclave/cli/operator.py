@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from exclave.cli.amounts import read_ether
 from exclave.cli.config import ConfigPath
 from exclave.cli.output import err, ether, fail, moment, print_record
 from exclave.config import Config, load_config
@@ -66,7 +66,7 @@ def show(config: ConfigPath = None, dispute_game: Game = None) -> None:
 @app.command()
 def stake(amount: Amount, config: ConfigPath = None, dispute_game: Game = None) -> None:
     """Add to the stake."""
-    wei = _wei(amount)
+    wei = read_ether(amount)
     _send(load_config(config), dispute_game, _encode("depositStake"), wei)
     err.print(f"Staked {ether(wei)}.")
 
@@ -74,7 +74,7 @@ def stake(amount: Amount, config: ConfigPath = None, dispute_game: Game = None) 
 @app.command()
 def unstake(amount: Amount, config: ConfigPath = None, dispute_game: Game = None) -> None:
     """Begin to take some of the stake back: it can be slashed as before until its delay is over."""
-    wei = _wei(amount)
+    wei = read_ether(amount)
     _send(load_config(config), dispute_game, _encode("beginStakeReturn", wei))
     err.print(f"{ether(wei)} are leaving: `exclave operator show` says until when they can be slashed.")
 
@@ -103,16 +103,6 @@ def withdraw(config: ConfigPath = None, dispute_game: Game = None) -> None:
     if not wei:
         fail("there is nothing to withdraw: `exclave operator show` says from when on there is")
     err.print(f"Withdrew {ether(wei)}.")
-
-
-def _wei(amount: str) -> int:
-    try:
-        wei = Decimal(amount) * 10**18
-    except InvalidOperation:
-        wei = Decimal(0)
-    if not wei.is_finite() or wei <= 0 or wei != wei.to_integral_value() or wei >= 1 << 96:
-        fail(f"{amount} isn't an amount of ether")
-    return int(wei)
 
 
 def _encode(name: str, *values: object) -> bytes:
