@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from exclave import contracts
-from exclave.coordinator.calls import SELECTORS
 from exclave.coordinator.stopper import STOP_SELECTOR
 from exclave.protocol import keccak256
 from exclave.protocol.constants import PREDEPLOY
@@ -33,11 +32,6 @@ def entries(contract: str, kind: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
 def test_events_of_zk_relayer(name: str) -> None:
     assert SIGNATURES[name] == entries("ZkRelayer", "event")[name]
-
-
-@pytest.mark.parametrize("name", sorted(SELECTORS))
-def test_functions_of_zk_relayer(name: str) -> None:
-    assert keccak256(entries("ZkRelayer", "function")[name].encode())[:4] == SELECTORS[name]
 
 
 def test_functions_of_the_session_predeploy() -> None:

@@ -14,7 +14,7 @@ import structlog
 from exclave.challenger.archive import Archive, file_name
 from exclave.challenger.calls import find_calls, optional
 from exclave.config import redact_url
-from exclave.coordinator.calls import SELECTORS, read_claim_data
+from exclave.coordinator.calls import CLAIM_SELECTOR, read_claim_data
 from exclave.l1.blobs import BlobError, MalformedBlob, blob_capacity, pack_blobs, unpack_blobs, verify_blob
 from exclave.l1.client import L1Client
 from exclave.l1.errors import L1Error
@@ -117,7 +117,7 @@ class DataSources:
     async def _from_calldata(self, claim: Claim) -> bytes:
         """From the transaction that made the claim, or the calls that it made."""
         try:
-            calls = await find_calls(self._l1, claim.l1_transaction_hash, self._zk_relayer, SELECTORS["claim"])
+            calls = await find_calls(self._l1, claim.l1_transaction_hash, self._zk_relayer, CLAIM_SELECTOR)
         except L1Error as error:
             raise _Unsuitable(str(error)) from error
         for call in calls:

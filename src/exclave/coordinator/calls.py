@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
+from exclave import contracts
 from exclave.l1.client import CallRequest, L1Client
-from exclave.protocol import Anchor, ClaimHeader, SessionConfig, Settlement, Terms, keccak256
-from exclave.protocol.claims import ANCHOR_ABI, CLAIM_HEADER_ABI, CLAIMED_CHAIN_ABI, SETTLEMENT_ABI
+from exclave.l1.payloads import encode_call, parameters_of, selector_of
+from exclave.protocol import Anchor, ClaimHeader, SessionConfig, Settlement, Terms
 from exclave.protocol.constants import ZERO_HASH
 from exclave.protocol.errors import DecodeError
-from exclave.protocol.fields import decode_abi, decode_abi_loosely, encode_abi
-from exclave.protocol.session import SESSION_CONFIG_ABI
-from exclave.protocol.terms import TERMS_ABI
+from exclave.protocol.fields import decode_abi, decode_abi_loosely
+
+_ZK_RELAYER: Final = contracts.load("ZkRelayer")
+CLAIM_SELECTOR: Final = selector_of(_ZK_RELAYER, "claim")
 
 
 class L1SessionStatus(IntEnum):
@@ -37,45 +39,20 @@ class ClaimRecord:
     header_hash: bytes
 
 
-_LEAF = ("uint64", CLAIM_HEADER_ABI, SETTLEMENT_ABI, "uint32", "bytes32[]")
-
-_SIGNATURES = {
-    "claim": ("bytes32", "uint32", TERMS_ABI, "bytes32", "bytes", "bytes"),
-    "settle": _LEAF,
-    "confirmCheckpoint": (*_LEAF, CLAIMED_CHAIN_ABI, ANCHOR_ABI),
-    "settleFromCheckpoint": (*_LEAF, CLAIMED_CHAIN_ABI, ANCHOR_ABI),
-    "settleAll": ("uint64", CLAIM_HEADER_ABI, f"{SETTLEMENT_ABI}[]", "uint256"),
-    "releaseBond": ("uint64", CLAIM_HEADER_ABI),
-    "retryCallback": (SESSION_CONFIG_ABI, "bytes"),
-    "callbackFailed": ("uint64",),
-    "sessionStatus": ("uint64",),
-    "bondAccount": ("address",),
-    "claimRecord": ("uint64",),
-    "chainIdBase": (),
-}
-
-SELECTORS = {name: keccak256(f"{name}({','.join(types)})".encode())[:4] for name, types in _SIGNATURES.items()}
-
-
-def encode_call(name: str, *values: object) -> bytes:
-    """Calldata of one of the functions above."""
-    return SELECTORS[name] + encode_abi(_SIGNATURES[name], values)
-
-
 def encode_claim(
     root: bytes, count: int, terms: Terms, data_hash: bytes, data: bytes, operator_signature: bytes
 ) -> bytes:
     """`claim`: `data_hash` counts for on-demand claims only, `data` for calldata claims only, the signature (of
     `claim_digest`) where the terms name no dispute contract.
     """
-    return encode_call("claim", root, count, terms.as_abi_tuple(), data_hash, data, operator_signature)
+    return _call("claim", root, count, terms.as_abi_tuple(), data_hash, data, operator_signature)
 
 
 def read_claim_data(call: bytes) -> bytes:
     """The `data` argument of a `claim` call, from its call data. Raises `DecodeError`."""
-    if call[:4] != SELECTORS["claim"]:
+    if call[:4] != CLAIM_SELECTOR:
         raise DecodeError("not a claim")
-    return bytes(decode_abi_loosely(_SIGNATURES["claim"], call[4:])[4])
+    return bytes(decode_abi_loosely(parameters_of(_ZK_RELAYER, "claim"), call[4:])[4])
 
 
 def encode_settle(
@@ -88,25 +65,25 @@ def encode_settle(
     arguments = (claim_id, header.as_abi_tuple(), item.as_abi_tuple(), index, list(proof))
     blocks = (item.leaf.chain_as_abi_tuple(), anchor.as_abi_tuple())
     if item.leaf.result_hash == ZERO_HASH:
-        return encode_call("confirmCheckpoint", *arguments, *blocks)
+        return _call("confirmCheckpoint", *arguments, *blocks)
     if item.leaf.first_number:
-        return encode_call("settleFromCheckpoint", *arguments, *blocks)
-    return encode_call("settle", *arguments)
+        return _call("settleFromCheckpoint", *arguments, *blocks)
+    return _call("settle", *arguments)
 
 
 def encode_settle_all(claim_id: int, header: ClaimHeader, items: Sequence[Settlement], least: int) -> bytes:
     """`settleAll`: a claim's sessions in the order of its leaves, as far as the gas goes, but at least `least`."""
-    return encode_call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items], least)
+    return _call("settleAll", claim_id, header.as_abi_tuple(), [item.as_abi_tuple() for item in items], least)
 
 
 def encode_release_bond(claim_id: int, header: ClaimHeader) -> bytes:
     """`releaseBond`."""
-    return encode_call("releaseBond", claim_id, header.as_abi_tuple())
+    return _call("releaseBond", claim_id, header.as_abi_tuple())
 
 
 def encode_retry_callback(config: SessionConfig, result: bytes) -> bytes:
     """`retryCallback`: `result` is empty for an aborted session."""
-    return encode_call("retryCallback", config.as_abi_tuple(), result)
+    return _call("retryCallback", config.as_abi_tuple(), result)
 
 
 class ZkRelayerReader:
@@ -123,7 +100,7 @@ class ZkRelayerReader:
 
     async def session_status(self, session_id: int) -> L1SessionStatus:
         """The session's state on L1."""
-        request = CallRequest(to=self._zk_relayer, data=encode_call("sessionStatus", session_id))
+        request = CallRequest(to=self._zk_relayer, data=_call("sessionStatus", session_id))
         return await self._l1.call_for(request, lambda answer: L1SessionStatus(*decode_abi(["uint8"], answer)))
 
     async def callback_failed(self, session_id: int) -> bool:
@@ -144,5 +121,9 @@ class ZkRelayerReader:
         return ClaimRecord(bytes.fromhex(claimant[2:]), held, killed, released, header_hash)
 
     async def _read(self, name: str, types: Sequence[str], *values: object) -> tuple[Any, ...]:
-        request = CallRequest(to=self._zk_relayer, data=encode_call(name, *values))
+        request = CallRequest(to=self._zk_relayer, data=_call(name, *values))
         return await self._l1.call_for(request, lambda answer: decode_abi(types, answer))
+
+
+def _call(name: str, *arguments: object) -> bytes:
+    return encode_call(_ZK_RELAYER, name, *arguments)

@@ -17,19 +17,20 @@ def _type(entry: dict[str, Any]) -> str:
     return f"({','.join(_type(part) for part in entry['components'])})" + kind.removeprefix("tuple")
 
 
-def _parameters(artifact: Artifact, function: str) -> list[str]:
+def parameters_of(artifact: Artifact, function: str) -> list[str]:
+    """The types of what a contract's function takes."""
     entry = next(item for item in artifact.abi if item["type"] == "function" and item["name"] == function)
     return [_type(parameter) for parameter in entry["inputs"]]
 
 
 def selector_of(artifact: Artifact, function: str) -> bytes:
     """The first four bytes of the data of a call of a contract's function."""
-    return keccak256(f"{function}({','.join(_parameters(artifact, function))})".encode())[:4]
+    return keccak256(f"{function}({','.join(parameters_of(artifact, function))})".encode())[:4]
 
 
 def encode_call(artifact: Artifact, function: str, *arguments: Any) -> bytes:
     """Call data of a contract's function."""
-    return selector_of(artifact, function) + encode(_parameters(artifact, function), arguments)
+    return selector_of(artifact, function) + encode(parameters_of(artifact, function), arguments)
 
 
 def encode_creation(artifact: Artifact, *arguments: Any) -> bytes:

@@ -16,7 +16,6 @@ from exclave.protocol.terms import address_bytes
 CLAIM_HEADER_ABI: Final = "(bytes32,bytes32,address,uint96,uint32,uint32,uint32,uint64)"
 SETTLEMENT_ABI: Final = "(uint64,uint64,address,bytes32,uint64,uint64,uint64,bytes32,bytes)"
 CLAIMED_CHAIN_ABI: Final = "(bytes32,uint64,bytes32,bytes32)"
-ANCHOR_ABI: Final = "(bytes32,bytes32[])"
 SESSION_CLAIM_ABI: Final = f"(bytes32,bytes32,bytes32,uint64,uint64,uint64,{CLAIMED_CHAIN_ABI})"
 _STORED_ABI: Final = f"(uint64,{SESSION_CLAIM_ABI})"
 
