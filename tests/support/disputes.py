@@ -22,6 +22,7 @@ from exclave.protocol import DataMode, Terms
 from exclave.prover import PROGRAM_ID, Progress, Proof, ProofRequest
 from exclave.store import Store
 from support.rpc import SOLC
+from support.stand_in_prover import accepted_proof
 from support.world import ADMIN, World
 
 GRIEFER = 3
@@ -86,9 +87,7 @@ class TestProver:
             await self.gate.wait()
         finally:
             self.running -= 1
-        head = PROGRAM_ID + request.statement.hash()
-        body = head + bytes(40)
-        return Proof(PROGRAM_ID, request.statement, request.recoveries, body, len(head), (72, 80, 88, 96, 104))
+        return accepted_proof(request)
 
     async def verify(self, proof: Proof) -> None:
         return None
