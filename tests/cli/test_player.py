@@ -123,3 +123,18 @@ def test_disputes_are_listed(exclave: Run, node: tuple[World, NodeProcess]) -> N
     _, process = node
     assert json.loads(exclave("claim", "disputes", "--open", "--json", EXCLAVE_RPC_URL=process.url).stdout) == []
     assert "Deadline" in exclave("claim", "disputes", EXCLAVE_RPC_URL=process.url).stdout
+
+
+def test_what_commands_log_is_no_result_and_shows_no_secret(
+    exclave: Run, node: tuple[World, NodeProcess], tmp_path: Path
+) -> None:
+    world, process = node
+    game = "0x" + world.zk_relayer.hex()
+    environment = {
+        "EXCLAVE_OPERATOR_KEY": "0x" + OPERATOR_KEY.hex(),
+        "EXCLAVE_L1__RPC_URLS": "http://127.0.0.1:1/hunter2",
+    }
+    command = ("operator", "show", "--config", str(process.config_path), "--dispute-game", game)
+    done = exclave(*command, code=1, **environment)
+    assert done.stdout == ""
+    assert "L1 endpoint failed" in done.stderr and "hunter2" not in done.stderr

@@ -11,6 +11,7 @@ from exclave import __version__
 from exclave.cli import challenge, claim, config, demo, doctor, fault, node, operator, player, prove, session, template
 from exclave.cli.output import fail
 from exclave.config import ConfigError
+from exclave.logging import configure_logging
 from exclave.rpc.client import RpcFailure
 from exclave.store import StoreError
 
@@ -49,7 +50,9 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    # Standard output is for results, and no secret of an L1's URL is for anybody. The node and the watchtower, which
+    # have settings of their own, set it up again.
+    configure_logging("warning", "console")
 
 
 def main() -> None:
