@@ -63,7 +63,7 @@ contract ZkRelayer is IZkRelayer, BondAccounts, EIP712 {
     uint256 public constant MAX_INIT_DATA = 4096;
     uint256 public constant MAX_MESSAGE_DATA = 32768;
     uint64 public constant MIN_MESSAGE_GAS = 21_000;
-    uint64 public constant MAX_MESSAGE_GAS = 2_000_000;
+    uint64 public constant MAX_MESSAGE_GAS = 500_000;
     uint64 public constant MAX_DURATION = 30 days;
     uint32 public constant MAX_CLAIM_COUNT = 4096;
     /// @dev Blobs are kept for about 18 days; a window must end well before.

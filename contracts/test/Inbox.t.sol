@@ -149,11 +149,11 @@ contract InboxTest is RelayerFixture {
         Terms memory own = terms;
         vm.startPrank(alice);
         relayer.forceTransaction(config, own, players, TARGET, 21_000, "");
-        relayer.forceTransaction(config, own, players, TARGET, 2_000_000, new bytes(32_768));
+        relayer.forceTransaction(config, own, players, TARGET, 500_000, new bytes(32_768));
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 20_999));
         relayer.forceTransaction(config, own, players, TARGET, 20_999, "");
-        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 2_000_001));
-        relayer.forceTransaction(config, own, players, TARGET, 2_000_001, "");
+        vm.expectRevert(abi.encodeWithSelector(IZkRelayer.WrongMessageGas.selector, 500_001));
+        relayer.forceTransaction(config, own, players, TARGET, 500_001, "");
         vm.expectRevert(abi.encodeWithSelector(IZkRelayer.MessageTooLarge.selector, 32_769));
         relayer.forceTransaction(config, own, players, TARGET, 21_000, new bytes(32_769));
         vm.stopPrank();

@@ -10,6 +10,7 @@ pub mod evaluation;
 pub mod fixtures;
 pub mod keccak;
 pub mod machine;
+pub mod memory;
 pub mod prover;
 pub mod recursion;
 pub mod security;

@@ -4,6 +4,7 @@ use crate::circuits::Circuits;
 use crate::encoding::{encode, Encoded};
 use crate::error::ProverError;
 use crate::machine::{Instance, Program};
+use crate::memory::give_back;
 use crate::recursion::{Identity, LastLayer, Layers, Native};
 use crate::verifier::{verify, Proven};
 use openvm_circuit::arch::execution_mode::Segment;
@@ -76,7 +77,10 @@ impl Prover {
     /// [`ProverError::Execution`] if the program fails, [`ProverError::Cancelled`] if the observer doesn't want to go on,
     /// else what failed.
     pub fn prove(&mut self, input: &[u8], observer: Observer) -> Result<(Proven, Encoded), ProverError> {
-        let mut tell = |progress| if observer(progress) { Ok(()) } else { Err(ProverError::Cancelled) };
+        let mut tell = |progress| {
+            give_back();
+            if observer(progress) { Ok(()) } else { Err(ProverError::Cancelled) }
+        };
         let segments = execute_segments(&self.instance, input)?;
         let instructions = segments.iter().map(|segment| segment.num_insns).sum();
         tell(Progress::Executed { instructions, segments: segments.len() })?;

@@ -81,7 +81,7 @@ def force(
     l1: L1Url,
     to: Annotated[str, typer.Option(help="The contract in the session that is called.", metavar="ADDRESS")],
     data: Annotated[str, typer.Option(help="Calldata in hex.", metavar="HEX")] = "0x",
-    gas: Annotated[int, typer.Option(min=21_000, max=2_000_000, help="Gas of the call in the session.")] = 1_000_000,
+    gas: Annotated[int, typer.Option(min=21_000, max=500_000, help="Gas of the call in the session.")] = 500_000,
     rpc: RpcUrl = DEFAULT_URL,
     relayer: Relayer = None,
     log: Log = None,

@@ -134,7 +134,7 @@ class SessionClient:
         return write_log(path, self.opening, self.template(), seen())
 
     async def force(
-        self, l1: L1Client, signer: Signer, to: bytes, data: bytes, gas_limit: int = 1_000_000
+        self, l1: L1Client, signer: Signer, to: bytes, data: bytes, gas_limit: int = 500_000
     ) -> L1Receipt:
         """Put a call into the session through L1, past an operator who doesn't take it.
 

@@ -16,6 +16,7 @@ use openvm_verify_stark_host::pvs::VkCommit;
 use p3_baby_bear::BabyBear;
 
 use super::error::RecursionError;
+use crate::memory::give_back;
 
 /// Configuration of every proof below the last layer.
 pub type Native = BabyBearPoseidon2Config;
@@ -138,7 +139,9 @@ fn layer<const ARITY: usize>(
     children
         .chunks(ARITY)
         .map(|chunk| {
-            prover.agg_prove_no_def::<NativeEngine>(chunk, kind).map_err(|reason| RecursionError::prover(name, reason))
+            let proof = prover.agg_prove_no_def::<NativeEngine>(chunk, kind);
+            give_back();
+            proof.map_err(|reason| RecursionError::prover(name, reason))
         })
         .collect()
 }
