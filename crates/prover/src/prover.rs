@@ -79,7 +79,11 @@ impl Prover {
     pub fn prove(&mut self, input: &[u8], observer: Observer) -> Result<(Proven, Encoded), ProverError> {
         let mut tell = |progress| {
             give_back();
-            if observer(progress) { Ok(()) } else { Err(ProverError::Cancelled) }
+            if observer(progress) {
+                Ok(())
+            } else {
+                Err(ProverError::Cancelled)
+            }
         };
         let segments = execute_segments(&self.instance, input)?;
         let instructions = segments.iter().map(|segment| segment.num_insns).sum();
