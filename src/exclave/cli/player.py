@@ -14,6 +14,7 @@ from exclave.cli.addresses import read_address
 from exclave.cli.keys import Keystore, KeyVariable, PasswordFile, key_source
 from exclave.cli.output import err, fail, moment
 from exclave.cli.rpc import RpcUrl
+from exclave.protocol.constants import MAX_MESSAGE_GAS
 from exclave.rpc.client import DEFAULT_URL, RpcClient
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def force(
     l1: L1Url,
     to: Annotated[str, typer.Option(help="The contract in the session that is called.", metavar="ADDRESS")],
     data: Annotated[str, typer.Option(help="Calldata in hex.", metavar="HEX")] = "0x",
-    gas: Annotated[int, typer.Option(min=21_000, max=500_000, help="Gas of the call in the session.")] = 500_000,
+    gas: Annotated[
+        int, typer.Option(min=21_000, max=MAX_MESSAGE_GAS, help="Gas of the call in the session.")
+    ] = MAX_MESSAGE_GAS,
     rpc: RpcUrl = DEFAULT_URL,
     relayer: Relayer = None,
     log: Log = None,

@@ -19,6 +19,7 @@ from exclave.l1.signers import Signer
 from exclave.l1.single import send
 from exclave.l1.values import L1Receipt
 from exclave.protocol import InvalidSignature, preconfirmation_digest, recover_signer
+from exclave.protocol.constants import MAX_MESSAGE_GAS
 from exclave.rpc.client import RpcClient
 
 
@@ -134,7 +135,7 @@ class SessionClient:
         return write_log(path, self.opening, self.template(), seen())
 
     async def force(
-        self, l1: L1Client, signer: Signer, to: bytes, data: bytes, gas_limit: int = 500_000
+        self, l1: L1Client, signer: Signer, to: bytes, data: bytes, gas_limit: int = MAX_MESSAGE_GAS
     ) -> L1Receipt:
         """Put a call into the session through L1, past an operator who doesn't take it.
 

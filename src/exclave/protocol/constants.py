@@ -30,6 +30,9 @@ FIRST_LOCAL_SESSION: Final = 2**31
 INIT_GAS_LIMIT: Final = 10_000_000
 """Gas of the init message."""
 
+MAX_MESSAGE_GAS: Final = 500_000
+"""Greatest gas of a forced message, which ZkRelayer takes."""
+
 BLOCK_GAS_LIMIT: Final = 30_000_000
 """Gas limit of every session block."""
 
