@@ -77,14 +77,7 @@ impl Prover {
     /// [`ProverError::Execution`] if the program fails, [`ProverError::Cancelled`] if the observer doesn't want to go on,
     /// else what failed.
     pub fn prove(&mut self, input: &[u8], observer: Observer) -> Result<(Proven, Encoded), ProverError> {
-        let mut tell = |progress| {
-            give_back();
-            if observer(progress) {
-                Ok(())
-            } else {
-                Err(ProverError::Cancelled)
-            }
-        };
+        let mut tell = |progress| if observer(progress) { Ok(()) } else { Err(ProverError::Cancelled) };
         let segments = execute_segments(&self.instance, input)?;
         let instructions = segments.iter().map(|segment| segment.num_insns).sum();
         tell(Progress::Executed { instructions, segments: segments.len() })?;
@@ -149,6 +142,7 @@ pub fn prove_segments(
             machine.generate_proving_ctx(system_records, record_arenas).map_err(|error| failed(error.to_string()))?;
         let proof = machine.engine.prove(machine.pk(), context).map_err(|error| failed(format!("{error:?}")))?;
         proofs.push(proof);
+        give_back();
         tell(Progress::Segment { proven: index + 1, of })?;
     }
     let system = &machine.config().system;
