@@ -7,7 +7,18 @@ import dataclasses
 import pytest
 from sqlalchemy import select
 from support.court import RULES, Court, continued, data_of, forged_hashes, whole
-from support.watchtower import ME, Claimant, Watching, assert_paid, balance, demanded, killed, leaf_state, play
+from support.watchtower import (
+    ME,
+    Claimant,
+    Watching,
+    assert_paid,
+    balance,
+    demanded,
+    killed,
+    leaf_state,
+    play,
+    show_leaf_and_hashes,
+)
 
 from exclave.challenger.review import ClaimVerdict
 from exclave.challenger.strategy import LeafVerdict
@@ -54,10 +65,7 @@ async def test_a_forged_hash_in_the_middle_is_found_and_its_block_demanded(court
         forged, hashes = forged_hashes(chain, 2)
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await demanded(watch, court, posted)
         await watch.quiet()
         assert "block 2" in watch.leaf(posted.claim_id).reason
@@ -78,10 +86,7 @@ async def test_an_invalid_block_that_is_shown_is_challenged(court: Court, watchi
         forged, hashes = forged_hashes(chain, 2, keccak256(bytes(header)))
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await demanded(watch, court, posted)
         claimant.show_block(2, bytes(header), block.transactions)
         await watch.until("it is challenged", lambda: leaf_state(court, posted).open == 1)
@@ -102,10 +107,7 @@ async def test_other_valid_blocks_than_those_published_are_no_trap(court: Court,
         claimed = watch.operator.play(session, [2, 1])
         posted = court.post([whole(claimed)], data_of(published))
         claimant = Claimant(court, posted, claimed.hashes(0, 3))
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         for number in (2, 3):
             await demanded(watch, court, posted)
             block = claimed.blocks[number - 1]
@@ -138,10 +140,7 @@ async def test_a_wrong_block_0_is_disproven(court: Court, watching: Watching) ->
         forged, hashes = forged_hashes(chain, 0)
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await killed(watch, court, posted)
         gas = 150_000 + (150_000 + len(hashes) * 1_500)
         await assert_paid(watch, court, before, paid=gas * RULES.gas_price)
@@ -173,10 +172,7 @@ async def test_blocks_after_the_end_are_challenged(court: Court, watching: Watch
         forged, hashes = continued(chain)
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await watch.until("it is challenged", lambda: leaf_state(court, posted).open == 1)
         await watch.quiet()
         assert watch.leaf(posted.claim_id).verdict is LeafVerdict.WRONG

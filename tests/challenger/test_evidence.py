@@ -13,7 +13,19 @@ from pathlib import Path
 
 from support.court import CLAIMANT, RULES, Court, continued, creation_of, data_of, forged_hashes, whole
 from support.engine import assemble
-from support.watchtower import ME, Claimant, Watching, assert_paid, balance, demanded, events, killed, leaf_state, play
+from support.watchtower import (
+    ME,
+    Claimant,
+    Watching,
+    assert_paid,
+    balance,
+    demanded,
+    events,
+    killed,
+    leaf_state,
+    play,
+    show_leaf_and_hashes,
+)
 from support.world import OPERATOR_KEY, World
 
 from exclave.challenger.strategy import LeafVerdict
@@ -79,10 +91,7 @@ async def test_an_invalid_block_is_proven_so(court: Court, watching: Watching) -
         forged, hashes = forged_hashes(chain, 2, keccak256(bytes(header)))
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await demanded(watch, court, posted)
         claimant.show_block(2, bytes(header), block.transactions)
         await killed(watch, court, posted)  # without any time going by
@@ -116,10 +125,7 @@ async def test_blocks_after_the_end_are_refuted_by_a_proof_of_the_last_one(court
         forged, hashes = continued(chain)
         posted = court.post([forged], data_of(chain))
         claimant = Claimant(court, posted, hashes)
-        await demanded(watch, court, posted)
-        claimant.show_leaf()
-        await demanded(watch, court, posted)
-        claimant.show_hashes()
+        await show_leaf_and_hashes(watch, court, posted, claimant)
         await killed(watch, court, posted)  # without any time going by
         (statement,) = [request.statement for request in prover.requests]
         assert (statement.verdict, statement.to_hash) == (Verdict.VALID, chain.blocks[-1].hash)

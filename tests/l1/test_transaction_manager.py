@@ -258,6 +258,16 @@ async def test_out_of_time_on_its_way_is_taken_back_for_sure(bench: MakeBench) -
     assert b.node.nonce(b.sender) == 1
 
 
+class Needed:
+    """Says that an intent is needed until a test gives a reason why not."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    async def __call__(self, _record: IntentRecord) -> str | None:
+        return self.reason
+
+
 async def test_what_is_not_needed_any_more_is_not_sent(bench: MakeBench) -> None:
     b = bench()
     needless = {"first"}
@@ -281,16 +291,12 @@ async def test_what_is_not_needed_any_more_is_not_sent(bench: MakeBench) -> None
 async def test_what_is_not_needed_any_more_is_taken_back_instead_of_sent_again(bench: MakeBench) -> None:
     """INVARIANT I7: it may be on its way all the same, so that its nonce is used up by something else."""
     b = bench()
-    needed = True
-
-    async def check(_record: IntentRecord) -> str | None:
-        return None if needed else "somebody else decided"
-
+    check = Needed()
     manager = await b.manager(not_needed=check)
     await manager.submit(b.intent())
     await manager.step()
     effect = (await manager.status("count")).attempts[0]
-    needed = False
+    check.reason = "somebody else decided"
     await manager.step()
     assert not (await manager.status("count")).cancelling  # a pool has it: most probably it is mined next
     await manager.stop()
@@ -308,15 +314,11 @@ async def test_what_is_not_needed_any_more_is_taken_back_instead_of_sent_again(b
 
 async def test_what_is_stuck_and_not_needed_any_more_is_taken_back(bench: MakeBench) -> None:
     b = bench()
-    needed = True
-
-    async def check(_record: IntentRecord) -> str | None:
-        return None if needed else "somebody else decided"
-
+    check = Needed()
     manager = await b.manager(not_needed=check)
     await manager.submit(b.intent())
     await manager.step()
-    needed = False
+    check.reason = "somebody else decided"
     b.clock.seconds += manager.settings.bump_after
     await manager.step()
     assert (await manager.status("count")).cancelling

@@ -344,6 +344,11 @@ async def signed_and_lost(node: RunningNode, kind: str) -> Session:
     return session
 
 
+def is_aborted(node: RunningNode, session: Session) -> bool:
+    found = node.node.store.sessions.get(session.session_id)
+    return found is not None and found.status == "aborted"
+
+
 def forget_the_pool(world: World) -> None:
     world.anvil.rpc("anvil_dropAllTransactions")
     world.anvil.rpc("evm_setAutomine", True)
@@ -368,11 +373,7 @@ async def test_what_was_signed_for_a_session_that_was_aborted_meanwhile_is_taken
         (record,) = [one for one in node.node.store.intents.find() if one.key.startswith(kind)]
         assert (record.state, record.reason) == (IntentState.ABANDONED, "not needed any more, and taken back")
 
-        def aborted() -> bool:
-            found = node.node.store.sessions.get(session.session_id)
-            return found is not None and found.status == "aborted"
-
-        await node.until("the node knows", aborted)
+        await node.until("the node knows", lambda: is_aborted(node, session))
         if kind == "settle":
             await node.bond_released(claims)
     assert world.claims_on_l1() == claims
@@ -393,9 +394,8 @@ async def test_what_was_taken_back_is_had_after_all_when_the_abort_is_reorganise
         store = node.node.store
 
         def known() -> bool:
-            found = store.sessions.get(session.session_id)
             (record,) = [one for one in store.intents.find() if one.key.startswith(kind)]
-            return found is not None and found.status == "aborted" and record.cancelling
+            return is_aborted(node, session) and record.cancelling
 
         await node.until("the abort is known", known)
         world.anvil.reorg(world.anvil.block_number() - before)

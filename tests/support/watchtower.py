@@ -161,6 +161,14 @@ class Claimant:
         self.send(encode_answer_block(self.leaf, parent, target, header, transactions))
 
 
+async def show_leaf_and_hashes(watch: Watch, court: Court, posted: Posted, claimant: Claimant) -> None:
+    """One after the other, as they are demanded."""
+    await demanded(watch, court, posted)
+    claimant.show_leaf()
+    await demanded(watch, court, posted)
+    claimant.show_hashes()
+
+
 async def play(watch: Watch, court: Court, **changes: object) -> Chain:
     return watch.operator.play(await watch.session(court.open(**changes)), [1, 2])  # type: ignore[arg-type]
 
